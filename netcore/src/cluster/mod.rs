@@ -1,0 +1,8 @@
+//! Facts out of Kubernetes objects: which kinds are read, and the few fields of the large ones.
+
+mod item;
+mod resource;
+pub mod wire;
+
+pub use item::{DecodeError, Encoding, Item, ReadStatus};
+pub use resource::{Resource, resources};

@@ -1,0 +1,245 @@
+//! Lean structs for the kinds that a cluster has many of. Each declares only the fields that a
+//! report uses, once for both encodings: the tags are those of Kubernetes' `generated.proto`, the
+//! names those of its JSON. Whatever else an object holds is skipped without being kept.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+/// A kind that is decoded from both encodings into the same struct.
+pub trait Lean: prost::Message + Default + DeserializeOwned {}
+
+macro_rules! lean {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $ty:ty = $kind:tt $([$($serde:tt)*])?;)* })*) => {
+        $($(#[$doc])*
+        #[derive(Clone, PartialEq, prost::Message, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        pub struct $name { $($(#[$field_doc])* #[prost $kind] $(#[serde($($serde)*)])? pub $field: $ty,)* })*
+    };
+}
+
+lean! {
+    /// `metadata`.
+    ObjectMeta {
+        /// Name.
+        name: String = (string, tag = "1");
+        /// Namespace; empty for cluster-scoped kinds.
+        namespace: String = (string, tag = "3");
+        /// Uid.
+        uid: String = (string, tag = "5");
+        /// When deletion was asked for; present or not is all that is used.
+        deletion_timestamp: Option<Time> = (message, optional, tag = "9");
+        /// Labels.
+        labels: HashMap<String, String> = (map = "string, string", tag = "11") [deserialize_with = "nullable"];
+        /// Annotations.
+        annotations: HashMap<String, String> = (map = "string, string", tag = "12") [deserialize_with = "nullable"];
+    }
+
+    /// A node.
+    Node {
+        /// Metadata.
+        metadata: Option<ObjectMeta> = (message, optional, tag = "1");
+        /// Spec.
+        spec: Option<NodeSpec> = (message, optional, tag = "2");
+        /// Status.
+        status: Option<NodeStatus> = (message, optional, tag = "3");
+    }
+
+    /// A node's spec.
+    NodeSpec {
+        /// The first pod range.
+        pod_cidr: String = (string, tag = "1") [rename = "podCIDR"];
+        /// The cloud's name for the machine.
+        provider_id: String = (string, tag = "3") [rename = "providerID"];
+        /// All pod ranges, one per family.
+        pod_cidrs: Vec<String> = (string, repeated, tag = "7") [rename = "podCIDRs", deserialize_with = "nullable"];
+    }
+
+    /// A node's status.
+    NodeStatus {
+        /// Capacity; `pods` is maxPods.
+        capacity: HashMap<String, Quantity> = (map = "string, message", tag = "1") [deserialize_with = "nullable"];
+        /// Allocatable.
+        allocatable: HashMap<String, Quantity> = (map = "string, message", tag = "2") [deserialize_with = "nullable"];
+        /// Conditions.
+        conditions: Vec<NodeCondition> = (message, repeated, tag = "4") [deserialize_with = "nullable"];
+        /// Addresses.
+        addresses: Vec<NodeAddress> = (message, repeated, tag = "5") [deserialize_with = "nullable"];
+        /// Versions.
+        node_info: Option<NodeInfo> = (message, optional, tag = "7");
+    }
+
+    /// A node's condition.
+    NodeCondition {
+        /// `Ready`, `NetworkUnavailable`, …
+        r#type: String = (string, tag = "1") [rename = "type"];
+        /// `True`, `False`, `Unknown`.
+        status: String = (string, tag = "2");
+        /// A word.
+        reason: String = (string, tag = "5");
+        /// A sentence.
+        message: String = (string, tag = "6");
+    }
+
+    /// One address of a node.
+    NodeAddress {
+        /// `InternalIP`, `ExternalIP`, `Hostname`, …
+        r#type: String = (string, tag = "1") [rename = "type"];
+        /// The address or name.
+        address: String = (string, tag = "2");
+    }
+
+    /// What runs on a node.
+    NodeInfo {
+        /// Kernel release.
+        kernel_version: String = (string, tag = "4");
+        /// Operating system image.
+        os_image: String = (string, tag = "5");
+        /// `containerd://1.7.2`.
+        container_runtime_version: String = (string, tag = "6");
+        /// `v1.36.3`.
+        kubelet_version: String = (string, tag = "7");
+    }
+
+    /// A pod.
+    Pod {
+        /// Metadata.
+        metadata: Option<ObjectMeta> = (message, optional, tag = "1");
+        /// Spec.
+        spec: Option<PodSpec> = (message, optional, tag = "2");
+        /// Status.
+        status: Option<PodStatus> = (message, optional, tag = "3");
+    }
+
+    /// A pod's spec.
+    PodSpec {
+        /// The node that it is bound to.
+        node_name: String = (string, tag = "10");
+        /// Whether it has the node's own addresses.
+        host_network: bool = (bool, tag = "11");
+    }
+
+    /// A pod's status.
+    PodStatus {
+        /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
+        phase: String = (string, tag = "1");
+        /// The first address.
+        pod_ip: String = (string, tag = "6") [rename = "podIP"];
+        /// All addresses, one per family.
+        pod_ips: Vec<PodIp> = (message, repeated, tag = "12") [rename = "podIPs", deserialize_with = "nullable"];
+    }
+
+    /// One address of a pod.
+    PodIp {
+        /// The address.
+        ip: String = (string, tag = "1");
+    }
+
+    /// A Service.
+    Service {
+        /// Metadata.
+        metadata: Option<ObjectMeta> = (message, optional, tag = "1");
+        /// Spec.
+        spec: Option<ServiceSpec> = (message, optional, tag = "2");
+        /// Status.
+        status: Option<ServiceStatus> = (message, optional, tag = "3");
+    }
+
+    /// A Service's spec.
+    ServiceSpec {
+        /// The first ClusterIP; `None` for headless, empty for ExternalName.
+        cluster_ip: String = (string, tag = "3") [rename = "clusterIP"];
+        /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`.
+        r#type: String = (string, tag = "4") [rename = "type"];
+        /// Addresses that somebody routes to the nodes.
+        external_ips: Vec<String> = (string, repeated, tag = "5") [rename = "externalIPs", deserialize_with = "nullable"];
+        /// The load balancer's address that was asked for.
+        load_balancer_ip: String = (string, tag = "8") [rename = "loadBalancerIP"];
+        /// Client ranges that may use the load balancer.
+        load_balancer_source_ranges: Vec<String> = (string, repeated, tag = "9") [deserialize_with = "nullable"];
+        /// All ClusterIPs, one per family.
+        cluster_ips: Vec<String> = (string, repeated, tag = "18") [rename = "clusterIPs", deserialize_with = "nullable"];
+    }
+
+    /// A Service's status.
+    ServiceStatus {
+        /// The load balancer's.
+        load_balancer: Option<LoadBalancerStatus> = (message, optional, tag = "1");
+    }
+
+    /// A load balancer's status.
+    LoadBalancerStatus {
+        /// Its addresses.
+        ingress: Vec<LoadBalancerIngress> = (message, repeated, tag = "1") [deserialize_with = "nullable"];
+    }
+
+    /// One address of a load balancer.
+    LoadBalancerIngress {
+        /// The address; empty where it has a name only.
+        ip: String = (string, tag = "1");
+    }
+
+    /// An allocated ClusterIP; its name is the address.
+    IpAddress {
+        /// Metadata.
+        metadata: Option<ObjectMeta> = (message, optional, tag = "1");
+        /// Spec.
+        spec: Option<IpAddressSpec> = (message, optional, tag = "2");
+    }
+
+    /// An allocation's spec.
+    IpAddressSpec {
+        /// Who has it.
+        parent_ref: Option<ParentRef> = (message, optional, tag = "1");
+    }
+
+    /// The owner of an allocation.
+    ParentRef {
+        /// Plural: `services`.
+        resource: String = (string, tag = "2");
+        /// Namespace.
+        namespace: String = (string, tag = "3");
+        /// Name.
+        name: String = (string, tag = "4");
+    }
+}
+
+impl Lean for Node {}
+impl Lean for Pod {}
+impl Lean for Service {}
+impl Lean for IpAddress {}
+
+/// A point in time, seconds since 1970; in JSON only its presence is read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub struct Time {
+    /// Seconds since 1970.
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self::default())
+    }
+}
+
+/// An amount: `110`, `16Gi`.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Quantity {
+    /// As written.
+    #[prost(string, tag = "1")]
+    pub text: String,
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Ok(Self { text })
+    }
+}
+
+/// `null` is an empty list or map.
+fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

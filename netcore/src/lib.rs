@@ -1,0 +1,10 @@
+//! The domain: address ranges, Kubernetes' own network settings and kernel state as typed facts,
+//! and the analyses over them.
+//!
+//! Nothing here reads, waits or prints: bytes come in, facts and reports go out.
+
+pub mod cidr;
+pub mod cluster;
+pub mod finding;
+pub mod probe;
+pub mod ranges;

@@ -1,0 +1,99 @@
+//! The closed list of what may be read on a node. Nothing outside it can be run there.
+
+/// One thing to read on a node: the command, the file name that a recording stores it under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Probe {
+    /// `iptables-save -c` of the nft variant.
+    IptablesSave,
+    /// `ip6tables-save -c` of the nft variant.
+    Ip6tablesSave,
+    /// `iptables-legacy-save -c`.
+    IptablesLegacySave,
+    /// `ip6tables-legacy-save -c`.
+    Ip6tablesLegacySave,
+    /// `ipset save`.
+    IpsetSave,
+    /// `nft -j list ruleset`.
+    NftRuleset,
+    /// `ipvsadm -S -n`.
+    IpvsTable,
+    /// `ip -j addr`.
+    Addresses,
+    /// `ip -j route show table all`, both families.
+    Routes,
+    /// kube-proxy's `/proxyMode`.
+    ProxyMode,
+    /// kube-proxy's or the kubelet's `/configz`.
+    Configz,
+    /// the files of `/etc/cni/net.d`.
+    CniConf,
+    /// `/run/flannel/subnet.env`.
+    FlannelSubnetEnv,
+    /// `birdcl show protocols all`.
+    BirdProtocols,
+    /// `/proc/modules`.
+    KernelModules,
+    /// conntrack entries, use and limit.
+    Conntrack,
+    /// `ip -j neigh`.
+    Neighbours,
+    /// `bridge -j fdb`.
+    Fdb,
+    /// `ip -j rule`.
+    Rules,
+    /// `net.*` sysctls.
+    Sysctls,
+}
+
+impl Probe {
+    /// Every probe, in the order in which a recording lists them.
+    pub const ALL: [Self; 20] = [
+        Self::IptablesSave,
+        Self::Ip6tablesSave,
+        Self::IptablesLegacySave,
+        Self::Ip6tablesLegacySave,
+        Self::IpsetSave,
+        Self::NftRuleset,
+        Self::IpvsTable,
+        Self::Addresses,
+        Self::Routes,
+        Self::ProxyMode,
+        Self::Configz,
+        Self::CniConf,
+        Self::FlannelSubnetEnv,
+        Self::BirdProtocols,
+        Self::KernelModules,
+        Self::Conntrack,
+        Self::Neighbours,
+        Self::Fdb,
+        Self::Rules,
+        Self::Sysctls,
+    ];
+
+    /// The file name in a recording: `nodes/<node>/<file>`.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::IptablesSave => "iptables-save",
+            Self::Ip6tablesSave => "ip6tables-save",
+            Self::IptablesLegacySave => "iptables-legacy-save",
+            Self::Ip6tablesLegacySave => "ip6tables-legacy-save",
+            Self::IpsetSave => "ipset",
+            Self::NftRuleset => "nft.json",
+            Self::IpvsTable => "ipvsadm",
+            Self::Addresses => "ip-addr.json",
+            Self::Routes => "ip-route.json",
+            Self::ProxyMode => "proxyMode",
+            Self::Configz => "configz.json",
+            Self::CniConf => "cni-conf.json",
+            Self::FlannelSubnetEnv => "subnet.env",
+            Self::BirdProtocols => "birdcl-protocols",
+            Self::KernelModules => "modules",
+            Self::Conntrack => "conntrack",
+            Self::Neighbours => "ip-neigh.json",
+            Self::Fdb => "bridge-fdb.json",
+            Self::Rules => "ip-rule.json",
+            Self::Sysctls => "sysctl",
+        }
+    }
+}

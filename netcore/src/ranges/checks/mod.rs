@@ -1,0 +1,97 @@
+//! The checks, grouped by what they are about. Each is a row of [`ALL`]: its documentation, the
+//! kinds it needs, and a pure function over the facts.
+
+use super::Facts;
+use crate::{
+    cluster::{ReadStatus, Resource},
+    finding::{Finding, FindingDoc, Severity, Unreadable},
+};
+
+/// A check.
+pub struct Check {
+    /// What it is; `docs/findings.md` is made from this.
+    pub doc: FindingDoc,
+    /// Kinds that must have been read whole for its silence to mean anything. A kind that the
+    /// cluster does not have makes the check not applicable.
+    pub needs: &'static [&'static Resource],
+    /// Adds what it finds.
+    pub run: fn(&Facts, &mut Findings<'_>),
+}
+
+/// Where a check puts what it finds.
+pub struct Findings<'a> {
+    doc: &'a FindingDoc,
+    found: &'a mut Vec<Finding>,
+    not_checked: &'a mut Vec<Unreadable>,
+}
+
+impl Findings<'_> {
+    /// A finding with the documented remedy.
+    pub fn add(
+        &mut self,
+        severity: Severity,
+        subject: impl Into<String>,
+        message: impl Into<String>,
+        evidence: Vec<String>,
+    ) {
+        self.found.push(Finding {
+            id: self.doc.id.to_owned(),
+            severity,
+            subject: subject.into(),
+            message: message.into(),
+            evidence,
+            remedy: self.doc.remedy.to_owned(),
+        });
+    }
+
+    /// Says that the check could not be made, or only in part.
+    pub fn not_checked(&mut self, reason: impl Into<String>) {
+        self.not_checked.push(Unreadable {
+            source: format!("check {}", self.doc.id),
+            node: None,
+            reason: reason.into(),
+        });
+    }
+}
+
+/// Every check, by id.
+pub static ALL: &[&[Check]] = &[];
+
+/// Runs every check: findings, worst first, then by id and subject; and which checks were not made.
+pub fn run(facts: &Facts) -> (Vec<Finding>, Vec<Unreadable>) {
+    let mut found = Vec::new();
+    let mut not_checked = Vec::new();
+    for check in ALL.iter().copied().flatten() {
+        let mut findings = Findings { doc: &check.doc, found: &mut found, not_checked: &mut not_checked };
+        match missing(check, facts) {
+            Missing::Nothing => (check.run)(facts, &mut findings),
+            Missing::NotApplicable => {}
+            Missing::Unread(reason) => findings.not_checked(reason),
+        }
+    }
+    found.sort_by(|a, b| (b.severity, &a.id, &a.subject, &a.message).cmp(&(a.severity, &b.id, &b.subject, &b.message)));
+    found.dedup();
+    not_checked.sort();
+    not_checked.dedup();
+    (found, not_checked)
+}
+
+enum Missing {
+    Nothing,
+    NotApplicable,
+    Unread(String),
+}
+
+fn missing(check: &Check, facts: &Facts) -> Missing {
+    let mut unread = Vec::new();
+    for resource in check.needs {
+        match facts.list_status(resource) {
+            Some(ReadStatus::Complete) => {}
+            Some(ReadStatus::Absent) | None => return Missing::NotApplicable,
+            Some(ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason)) => {
+                unread.push(format!("{}: {reason}", resource.full_name()));
+            }
+        }
+    }
+    if unread.is_empty() { Missing::Nothing } else { Missing::Unread(format!("needs {}", unread.join(", "))) }
+}

@@ -1,0 +1,16 @@
+//! Which address ranges a cluster uses, who says so, whether they agree and what is running out.
+//!
+//! [`sources`] turn objects, answers and node files into [`Facts`]; [`checks`] find what is wrong
+//! with them; [`report`] is what is printed.
+
+pub mod checks;
+mod model;
+pub mod report;
+mod source;
+pub mod sources;
+
+pub use model::{
+    ClusterIp, Confidence, Facts, IpOwner, NodeFacts, Origin, PodAddress, PodTable, RangeFact, Role, ServiceFacts,
+    StringId, Strings,
+};
+pub use source::{Given, Source, Want};

@@ -1,0 +1,1 @@
+//! `CidrReport` and its kin: the JSON contract.
