@@ -8,3 +8,4 @@ pub mod cluster;
 pub mod finding;
 pub mod probe;
 pub mod ranges;
+pub mod report;

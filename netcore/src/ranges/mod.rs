@@ -8,6 +8,8 @@ mod model;
 pub mod report;
 mod source;
 pub mod sources;
+pub mod usage;
+pub mod whois;
 
 pub use model::{
     ClusterIp, Confidence, Facts, IpOwner, NodeFacts, Origin, PodAddress, PodTable, RangeFact, Role, ServiceFacts,
