@@ -1,1 +1,3 @@
-//! x
+//! What makes a binary a good kubectl plugin: flags, the cluster client, snapshots, printers.
+
+pub mod from;
