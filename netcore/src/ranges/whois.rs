@@ -60,9 +60,6 @@ fn nodes(facts: &Facts, ip: IpAddr) -> impl Iterator<Item = IpOwner> + '_ {
 fn ranges(facts: &Facts, ip: IpAddr) -> Vec<AddressRange> {
     let mut inside: Vec<_> = facts.ranges.iter().filter(|fact| fact.range.contains_ip(ip)).collect();
     inside.sort_by_key(|fact| {
-        (std::cmp::Reverse(fact.cidr.prefix_len()), fact.role, fact.cidr, fact.share_of.clone(), fact.origin.clone())
-    });
-    inside.sort_by_key(|fact| {
         (std::cmp::Reverse(fact.cidr.prefix_len()), fact.role, fact.cidr, fact.share_of.clone(), fact.origin.confidence)
     });
     let mut rows: Vec<AddressRange> = Vec::new();

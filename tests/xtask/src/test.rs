@@ -1,0 +1,92 @@
+//! The gate: what a change must pass.
+
+use std::{collections::BTreeSet, env, process::Command};
+
+use crate::{
+    docs::docs,
+    run::{Error, cargo, on_path, root, run, say},
+};
+
+/// A suite that wants something of the machine.
+struct Suite {
+    /// What `NET_REQUIRE` calls it.
+    name: &'static str,
+    /// What it wants, in words.
+    wants: &'static str,
+    /// Whether that is there.
+    there: fn() -> bool,
+}
+
+const SUITES: [Suite; 3] = [
+    Suite {
+        name: "corpus",
+        wants: "NET_CORPUS naming a folder of real dumps",
+        there: || env::var_os("NET_CORPUS").is_some(),
+    },
+    Suite { name: "kubectl", wants: "kubectl on the path", there: || on_path("kubectl") },
+    Suite { name: "pty", wants: "`script` of util-linux", there: || on_path("script") },
+];
+
+/// Programs that suites call, and the Debian packages that have them.
+const PACKAGES: [(&str, &str); 2] = [("kubectl", "kubernetes-client"), ("script", "bsdutils")];
+
+/// Format, lints, documents, then every test.
+pub(crate) fn test() -> Result<(), Error> {
+    install_missing()?;
+    let skipped = skipped()?;
+
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    run(cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+        .env("CARGO_TERM_COLOR", "never"))?;
+    run(&mut cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    docs(true)?;
+    run(cargo(&["test", "--workspace", "--no-fail-fast"]).env("INSTA_UPDATE", "no"))?;
+
+    for suite in skipped {
+        say(&format!("skipped: {} (wants {})", suite.name, suite.wants));
+    }
+    Ok(())
+}
+
+/// As root on Debian, installs what is missing by name; else prints the line that would.
+fn install_missing() -> Result<(), Error> {
+    let missing: BTreeSet<&str> =
+        PACKAGES.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.into_iter().collect();
+    let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if !(on_path("apt-get") && is_root()) {
+        say(&format!("some suites want more than is here; on Debian or Ubuntu: sudo {line}"));
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n")
+}
+
+/// Suites that this machine cannot run; an error where `NET_REQUIRE` names one of them.
+fn skipped() -> Result<Vec<Suite>, Error> {
+    let required = env::var("NET_REQUIRE").unwrap_or_default();
+    let required: BTreeSet<&str> = required.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let known: BTreeSet<&str> = SUITES.iter().map(|suite| suite.name).collect();
+    if let Some(unknown) = required.iter().find(|name| !known.contains(**name)) {
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Error::Other(format!("NET_REQUIRE names `{unknown}`; there are {known}")));
+    }
+    let skipped: Vec<Suite> = SUITES.into_iter().filter(|suite| !(suite.there)()).collect();
+    match skipped.iter().find(|suite| required.contains(suite.name)) {
+        Some(suite) => Err(Error::Other(format!("NET_REQUIRE names {}, which wants {}", suite.name, suite.wants))),
+        None => {
+            say(&format!("workspace {}", root().display()));
+            Ok(skipped)
+        }
+    }
+}
