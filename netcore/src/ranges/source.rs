@@ -19,6 +19,8 @@ pub enum Want {
         namespace: Option<String>,
         /// A label selector.
         labels: Option<String>,
+        /// A field selector: `reason=ServiceCIDRFull`.
+        fields: Option<String>,
     },
     /// One object by name.
     Get {
@@ -46,7 +48,17 @@ pub enum Want {
 impl Want {
     /// All objects of a kind.
     pub const fn list(resource: &'static Resource) -> Self {
-        Self::List { resource, namespace: None, labels: None }
+        Self::List { resource, namespace: None, labels: None, fields: None }
+    }
+
+    /// The objects of a kind in one namespace that have the labels.
+    pub fn labelled(resource: &'static Resource, namespace: impl Into<String>, labels: impl Into<String>) -> Self {
+        Self::List { resource, namespace: Some(namespace.into()), labels: Some(labels.into()), fields: None }
+    }
+
+    /// The objects of a kind in all namespaces whose fields are so: `reason=ServiceCIDRFull`.
+    pub fn with_fields(resource: &'static Resource, fields: impl Into<String>) -> Self {
+        Self::List { resource, namespace: None, labels: None, fields: Some(fields.into()) }
     }
 
     /// One object by name.
