@@ -72,6 +72,28 @@ impl Want {
     }
 }
 
+impl std::fmt::Display for Want {
+    /// As a reader would call it: `pods`, `configmap kube-system/kubeadm-config`, `/flagz`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::List { resource, namespace, labels } => {
+                f.write_str(&resource.full_name())?;
+                if let Some(namespace) = namespace {
+                    write!(f, " in {namespace}")?;
+                }
+                labels.as_ref().map_or(Ok(()), |labels| write!(f, " with {labels}"))
+            }
+            Self::Get { resource, namespace, name } => {
+                let kind = resource.kind.to_lowercase();
+                if namespace.is_empty() { write!(f, "{kind} {name}") } else { write!(f, "{kind} {namespace}/{name}") }
+            }
+            Self::Raw { path, .. } => f.write_str(path),
+            Self::ServingCertificate => f.write_str("serving certificate"),
+            Self::Node(probe) => write!(f, "nodes' {}", probe.file()),
+        }
+    }
+}
+
 /// One thing that was read.
 #[derive(Clone, Copy, Debug)]
 pub enum Given<'a> {
