@@ -76,12 +76,15 @@ impl std::fmt::Display for Want {
     /// As a reader would call it: `pods`, `configmap kube-system/kubeadm-config`, `/flagz`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::List { resource, namespace, labels } => {
+            Self::List { resource, namespace, labels, fields } => {
                 f.write_str(&resource.full_name())?;
                 if let Some(namespace) = namespace {
                     write!(f, " in {namespace}")?;
                 }
-                labels.as_ref().map_or(Ok(()), |labels| write!(f, " with {labels}"))
+                if let Some(labels) = labels {
+                    write!(f, " with {labels}")?;
+                }
+                fields.as_ref().map_or(Ok(()), |fields| write!(f, " with {fields}"))
             }
             Self::Get { resource, namespace, name } => {
                 let kind = resource.kind.to_lowercase();
