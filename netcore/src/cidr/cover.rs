@@ -1,8 +1,11 @@
-//! The fewest prefixes that make up a start–end range.
+//! The fewest prefixes that make up a start–end range, and the one that holds given addresses.
 
-use super::model::{Cidr, IpRange};
+use std::net::IpAddr;
 
-/// The fewest prefixes that hold just the addresses of `range`, in order: at most 2 × 127 + 1.
+use super::model::{Cidr, Family, IpRange, number};
+
+/// The fewest prefixes that hold just the addresses of `range`, in order: at most 62 of
+/// IPv4, 254 of IPv6.
 pub fn cover(range: IpRange) -> Vec<Cidr> {
     let family = range.family();
     let mut prefixes = Vec::new();
@@ -20,6 +23,21 @@ pub fn cover(range: IpRange) -> Vec<Cidr> {
         }
         next = cidr.last_number() + 1;
     }
+}
+
+/// The longest prefix that holds every address of a family among `addresses`: what is at least in
+/// use. Nothing when the family has none.
+pub fn smallest_cover(family: Family, addresses: impl IntoIterator<Item = IpAddr>) -> Option<Cidr> {
+    let (lowest, highest) = addresses
+        .into_iter()
+        .filter(|ip| Family::of(*ip) == family)
+        .map(number)
+        .fold(None, |ends: Option<(u128, u128)>, n| {
+            Some(ends.map_or((n, n), |(low, high)| (low.min(n), high.max(n))))
+        })?;
+    // all between two addresses share the bits that the two share
+    let host_bits = bits(u128::BITS - (lowest ^ highest).leading_zeros());
+    Cidr::covering(family.address(lowest), family.bits() - host_bits)
 }
 
 fn bits(n: u32) -> u8 {

@@ -51,7 +51,10 @@ impl Family {
     /// The address that a number stands for; bits above the family's length are cut off.
     pub fn address(self, number: u128) -> IpAddr {
         match self {
-            Self::V4 => IpAddr::V4(Ipv4Addr::from_bits((number & u128::from(u32::MAX)) as u32)),
+            Self::V4 => {
+                let [.., a, b, c, d] = number.to_be_bytes();
+                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+            }
             Self::V6 => IpAddr::V6(Ipv6Addr::from_bits(number)),
         }
     }
@@ -245,12 +248,14 @@ impl fmt::Display for Cidr {
 impl FromStr for Cidr {
     type Err = CidrError;
 
-    /// Strict: a canonical prefix and nothing else. [`parse_cidr`] reads what people really write.
+    /// Strict: a canonical prefix, or one address, which is its /32 or /128. [`parse_cidr`] reads
+    /// what people really write.
     fn from_str(text: &str) -> Result<Self, CidrError> {
         let written = parse_cidr(text)?;
-        match written.flaws.first() {
-            None => Ok(written.cidr),
-            Some(flaw) => Err(CidrError::not_canonical(text, *flaw, written.cidr)),
+        match (written.flaws.first(), written.host_prefix) {
+            (None, None) => Ok(written.cidr),
+            (None, Some(_)) => Err(CidrError::second_length(text, written.cidr)),
+            (Some(flaw), _) => Err(CidrError::not_canonical(text, *flaw, written.cidr)),
         }
     }
 }
@@ -331,6 +336,35 @@ impl IpRange {
         Family::of(ip) == self.family && (self.first..=self.last).contains(&number(ip))
     }
 
+    /// Whether all of `other` is inside; a range contains itself.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.family == other.family && self.first <= other.first && other.last <= self.last
+    }
+
+    /// Whether any address is in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.family == other.family && self.first <= other.last && other.first <= self.last
+    }
+
+    /// The addresses that are in both.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        self.overlaps(other).then(|| Self {
+            family: self.family,
+            first: self.first.max(other.first),
+            last: self.last.min(other.last),
+        })
+    }
+
+    /// The one prefix that has just these addresses, where there is one.
+    pub fn as_cidr(&self) -> Option<Cidr> {
+        let host_bits = match self.last - self.first {
+            u128::MAX => 128,
+            distance => u8::try_from((distance + 1).ilog2()).ok()?,
+        };
+        let prefix = self.family.bits().checked_sub(host_bits)?;
+        Cidr::covering(self.first(), prefix).filter(|cidr| Self::from(*cidr) == *self)
+    }
+
     /// How many addresses.
     pub fn size(&self) -> Count {
         Count::new(self.last - self.first).plus(Count::new(1))
@@ -340,6 +374,12 @@ impl IpRange {
 impl From<Cidr> for IpRange {
     fn from(cidr: Cidr) -> Self {
         Self { family: cidr.family, first: cidr.first, last: cidr.last_number() }
+    }
+}
+
+impl From<IpAddr> for IpRange {
+    fn from(ip: IpAddr) -> Self {
+        Self { family: Family::of(ip), first: number(ip), last: number(ip) }
     }
 }
 

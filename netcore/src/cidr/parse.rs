@@ -54,6 +54,10 @@ impl CidrError {
         };
         Self::new(text, format!("{what}; write {cidr}"))
     }
+
+    pub(crate) fn second_length(text: &str, cidr: Cidr) -> Self {
+        Self::new(text, format!("a second prefix length; write {cidr}"))
+    }
 }
 
 /// Reads one prefix, one bare address (a /32 or /128), or `CIDR/HOSTPREFIX`.
@@ -61,7 +65,7 @@ pub fn parse_cidr(text: &str) -> Result<Written, CidrError> {
     let text = text.trim();
     let mut parts = text.split('/');
     let address = parts.next().unwrap_or_default();
-    let (ip, mut flaws) = parse_ip(address).map_err(|e| CidrError::new(text, e.reason))?;
+    let (ip, mut flaws) = parse_address(address).map_err(|e| CidrError::new(text, e.reason))?;
     let bits = Family::of(ip).bits();
     let (prefix, zeros) = match parts.next() {
         None => (bits, false),
@@ -106,7 +110,10 @@ fn parse_length(text: &str, length: &str, bits: u8) -> Result<(u8, bool), CidrEr
 /// Reads one address. Leading zeros are read as decimal, as Kubernetes' sloppy parsers do, and
 /// reported; a v4-mapped v6 address stays v6 and is reported.
 pub fn parse_ip(text: &str) -> Result<(IpAddr, Vec<Flaw>), CidrError> {
-    let text = text.trim();
+    parse_address(text.trim())
+}
+
+fn parse_address(text: &str) -> Result<(IpAddr, Vec<Flaw>), CidrError> {
     if text.contains(':') {
         let ip: Ipv6Addr =
             text.parse().map_err(|_| CidrError::new(text, "not an IPv6 address; fd00:10:244:: would be one"))?;
@@ -133,13 +140,30 @@ pub fn parse_ip(text: &str) -> Result<(IpAddr, Vec<Flaw>), CidrError> {
 }
 
 /// Reads a list separated by commas or blanks: prefixes, bare addresses, `start-end` and
-/// `start..end` ranges. A range becomes its covering prefixes, each with the whole range beside it.
-/// One bad entry does not spoil the others.
+/// `start..end` ranges, the last two also with blanks around the sign, as `MetalLB` takes them. A
+/// range becomes its covering prefixes, each with the whole range beside it. One bad entry does not
+/// spoil the others.
 pub fn parse_list(text: &str) -> Vec<Result<Written, CidrError>> {
-    text.split(|c: char| c == ',' || c.is_whitespace())
-        .filter(|entry| !entry.is_empty())
-        .flat_map(parse_entry)
-        .collect()
+    text.split(',').flat_map(entries).flat_map(parse_entry).collect()
+}
+
+/// The entries between blanks; `a - b` stays one.
+fn entries(part: &str) -> Vec<&str> {
+    let opens = |word: &str| word.ends_with('-') || word.ends_with("..");
+    let continues = |word: &str| word.starts_with('-') || word.starts_with("..");
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    let mut open = false;
+    for word in part.split_whitespace() {
+        // both are slices of one text: their distance is the offset
+        let start = word.as_ptr().addr() - part.as_ptr().addr();
+        let end = start + word.len();
+        match found.last_mut().filter(|_| open || continues(word)) {
+            Some(entry) => entry.1 = end,
+            None => found.push((start, end)),
+        }
+        open = opens(word);
+    }
+    found.into_iter().filter_map(|(start, end)| part.get(start..end)).collect()
 }
 
 fn parse_entry(entry: &str) -> Vec<Result<Written, CidrError>> {
