@@ -74,3 +74,18 @@ pub enum ReadStatus {
     /// Only a part could be read; why.
     Partial(String),
 }
+
+impl ReadStatus {
+    /// The reason for a kind, object or answer that a recording or dump does not hold.
+    pub const NOT_RECORDED: &str = "not recorded";
+
+    /// What a recording or dump does not hold: the cluster may have it or not.
+    pub fn not_recorded() -> Self {
+        Self::Unreadable(Self::NOT_RECORDED.to_owned())
+    }
+
+    /// Whether it is just that: no file holds it.
+    pub fn is_unrecorded(&self) -> bool {
+        matches!(self, Self::Unreadable(reason) if reason == Self::NOT_RECORDED)
+    }
+}

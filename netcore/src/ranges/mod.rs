@@ -15,4 +15,4 @@ pub use model::{
     ClusterIp, Confidence, Facts, IpOwner, NodeFacts, Origin, PodAddress, PodTable, RangeFact, Role, ServiceFacts,
     StringId, Strings,
 };
-pub use source::{Given, Source, Want};
+pub use source::{Given, Source, Want, settle_unrecorded};

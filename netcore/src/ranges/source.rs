@@ -1,10 +1,12 @@
 //! The trait that every source of ranges implements.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::Facts;
 use crate::{
-    cluster::{Resource, wire},
+    cluster::{ReadStatus, Resource, wire},
     probe::Probe,
 };
 
@@ -137,5 +139,104 @@ pub trait Source: Sync {
     /// Called once when all is read: for what follows from several pieces.
     fn finish(&self, facts: &mut Facts) {
         let _ = facts;
+    }
+
+    /// What shows that the cluster may have what this source is about; nothing when there is no
+    /// sign of it. Asked when all is read and before [`Source::finish`]: a network plugin's kinds
+    /// that a recording does not hold are only missed where something else points to the plugin.
+    fn applies(&self, facts: &Facts) -> Option<String> {
+        let _ = facts;
+        Some("every cluster has it".to_owned())
+    }
+}
+
+/// Takes the wants that were not recorded as absent where none of the sources that wanted them has a
+/// sign that the cluster has such a thing. To be called when all is read, before the sources finish
+/// and before anything is called unreadable.
+pub fn settle_unrecorded(sources: &[&dyn Source], facts: &mut Facts) {
+    if !facts.reads.values().any(ReadStatus::is_unrecorded) {
+        return;
+    }
+    let mut signs: BTreeMap<Want, Option<String>> = BTreeMap::new();
+    for source in sources {
+        let sign = source.applies(facts);
+        for want in source.wants(facts) {
+            if facts.reads.get(&want).is_some_and(ReadStatus::is_unrecorded) {
+                let known = signs.entry(want).or_default();
+                if known.is_none() {
+                    known.clone_from(&sign);
+                }
+            }
+        }
+    }
+    for (want, sign) in signs {
+        if sign.is_none() {
+            facts.reads.insert(want, ReadStatus::Absent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::resources;
+
+    /// Wants Cilium's nodes; sees a sign of Cilium in a node's annotation.
+    struct Plugin;
+
+    impl Source for Plugin {
+        fn name(&self) -> &'static str {
+            "plugin"
+        }
+
+        fn wants(&self, _: &Facts) -> Vec<Want> {
+            vec![Want::list(&resources::CILIUM_NODES), Want::list(&resources::NODES)]
+        }
+
+        fn take(&self, _: Given<'_>, _: &mut Facts) {}
+
+        fn applies(&self, facts: &Facts) -> Option<String> {
+            facts.nodes.contains_key("with-cilium").then(|| "node with-cilium".to_owned())
+        }
+    }
+
+    /// Wants nodes, which every cluster has.
+    struct Nodes;
+
+    impl Source for Nodes {
+        fn name(&self) -> &'static str {
+            "nodes"
+        }
+
+        fn wants(&self, _: &Facts) -> Vec<Want> {
+            vec![Want::list(&resources::NODES)]
+        }
+
+        fn take(&self, _: Given<'_>, _: &mut Facts) {}
+    }
+
+    #[test]
+    fn kinds_without_a_sign_are_not_missed() {
+        let mut facts = Facts::default();
+        facts.reads.insert(Want::list(&resources::CILIUM_NODES), ReadStatus::not_recorded());
+        facts.reads.insert(Want::list(&resources::NODES), ReadStatus::not_recorded());
+        let mut signed = Facts { reads: facts.reads.clone(), ..Facts::default() };
+        signed.nodes.insert("with-cilium".to_owned(), crate::ranges::NodeFacts::default());
+
+        settle_unrecorded(&[&Plugin, &Nodes], &mut facts);
+        assert_eq!(facts.list_status(&resources::CILIUM_NODES), Some(&ReadStatus::Absent));
+        assert_eq!(facts.list_status(&resources::NODES), Some(&ReadStatus::not_recorded()));
+
+        settle_unrecorded(&[&Plugin, &Nodes], &mut signed);
+        assert_eq!(signed.list_status(&resources::CILIUM_NODES), Some(&ReadStatus::not_recorded()));
+    }
+
+    #[test]
+    fn other_reasons_are_never_settled() {
+        let mut facts = Facts::default();
+        let forbidden = ReadStatus::Unreadable("forbidden".to_owned());
+        facts.reads.insert(Want::list(&resources::CILIUM_NODES), forbidden.clone());
+        settle_unrecorded(&[&Plugin], &mut facts);
+        assert_eq!(facts.list_status(&resources::CILIUM_NODES), Some(&forbidden));
     }
 }
