@@ -6,6 +6,10 @@
 pub mod cidr;
 pub mod cluster;
 pub mod finding;
+pub mod flannel;
+pub mod kubeproxy;
 pub mod probe;
 pub mod ranges;
 pub mod report;
+pub mod route;
+pub mod text;

@@ -1,0 +1,72 @@
+//! Text to [`KubeProxyConfig`].
+
+use serde_json::Value;
+
+use super::model::{DetectLocal, KubeProxyConfig};
+use crate::text::{ParseError, line_of, scalar, scalars, yaml_documents};
+
+/// Reads a configuration file: the first `KubeProxyConfiguration` in it, nothing where there is
+/// none. YAML or JSON.
+pub fn parse(text: &str) -> Result<Option<KubeProxyConfig>, ParseError> {
+    let documents = yaml_documents(text)?;
+    let found = documents.iter().find(|document| scalar(document.get("kind")) == "KubeProxyConfiguration");
+    Ok(found
+        .map(|document| KubeProxyConfig { cluster_cidr_line: line_of(text, &["clusterCIDR"]), ..from_value(document) }))
+}
+
+/// The configuration out of a decoded document, as `/configz` has it; lines are not known there.
+pub fn from_value(document: &Value) -> KubeProxyConfig {
+    let local = document.get("detectLocal");
+    KubeProxyConfig {
+        mode: scalar(document.get("mode")),
+        cluster_cidr: scalars(document.get("clusterCIDR")).join(","),
+        cluster_cidr_line: 1,
+        detect_local: DetectLocal::from(scalar(document.get("detectLocalMode")).as_str()),
+        bridge_interface: scalar(local.and_then(|l| l.get("bridgeInterface"))),
+        interface_name_prefix: scalar(local.and_then(|l| l.get("interfaceNamePrefix"))),
+        hostname_override: scalar(document.get("hostnameOverride")),
+        node_port_addresses: scalars(document.get("nodePortAddresses")),
+        masquerade_all: document.pointer("/iptables/masqueradeAll").and_then(Value::as_bool).unwrap_or(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // an excerpt of the kubespray cluster's ConfigMap in the project's seed
+    const KUBESPRAY: &str = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nclusterCIDR: 10.233.64.0/18\n\
+        detectLocal:\n  bridgeInterface: \"\"\n  interfaceNamePrefix: \"\"\ndetectLocalMode: \"\"\n\
+        hostnameOverride: master1.taikang1.local\nkind: KubeProxyConfiguration\nmode: ipvs\nnodePortAddresses: []\n";
+
+    #[test]
+    fn a_real_file_is_read() {
+        let config = parse(KUBESPRAY).unwrap().unwrap();
+        assert_eq!(config.cluster_cidr, "10.233.64.0/18");
+        assert_eq!(config.cluster_cidr_line, 2);
+        assert_eq!(config.mode, "ipvs");
+        assert_eq!(config.detect_local, DetectLocal::ClusterCidr);
+        assert_eq!(config.hostname_override, "master1.taikang1.local");
+        assert!(config.node_port_addresses.is_empty());
+    }
+
+    #[test]
+    fn a_kubeconfig_is_not_one() {
+        assert_eq!(parse("apiVersion: v1\nkind: Config\n"), Ok(None));
+        assert_eq!(parse(""), Ok(None));
+    }
+
+    #[test]
+    fn unknown_modes_and_null_fields_are_borne() {
+        let text =
+            "kind: KubeProxyConfiguration\nclusterCIDR: null\ndetectLocalMode: ByMagic\nnodePortAddresses: null\n";
+        let config = parse(text).unwrap().unwrap();
+        assert_eq!(config.cluster_cidr, "");
+        assert_eq!(config.detect_local, DetectLocal::Other("ByMagic".to_owned()));
+    }
+
+    #[test]
+    fn broken_text_names_its_line() {
+        assert_eq!(parse("kind: KubeProxyConfiguration\nmode: [ipvs\nx: y\n").unwrap_err().line.min(3), 3);
+    }
+}

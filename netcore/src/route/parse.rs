@@ -1,0 +1,346 @@
+//! `ip route` and `ip addr`, in text and in JSON, to routes and interfaces.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::model::{Interface, InterfaceAddress, NextHop, Route, RouteKind};
+use crate::{
+    cidr::{Cidr, Family, parse_cidr, parse_ip},
+    text::{ParseError, json, scalar},
+};
+
+/// Reads routes of either family from `ip -j route` or `ip route`, with what was not understood.
+pub fn parse_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+    if is_json_list(text) { json_routes(text) } else { text_routes(text) }
+}
+
+/// A list of objects; a pasted prompt may start with a bracket too: `[root@node1 ~]#`.
+fn is_json_list(text: &str) -> bool {
+    let inside = text.trim_start().strip_prefix('[').map(str::trim_start);
+    inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(['{', ']']))
+}
+
+fn json_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+    let mut routes = Vec::new();
+    let mut errors = Vec::new();
+    // `ip -4 -j route; ip -6 -j route` in one file is two lists, one after the other
+    for list in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+        match list {
+            Ok(Value::Array(items)) => {
+                for item in items {
+                    let line = routes.len() + errors.len() + 1;
+                    match json_route(&item, line) {
+                        Ok(route) => routes.push(route),
+                        Err(reason) => errors.push(ParseError::new(line, &item.to_string(), reason)),
+                    }
+                }
+            }
+            Ok(other) => errors.push(ParseError::new(1, &other.to_string(), "not a list of routes")),
+            Err(error) => {
+                errors.push(ParseError::new(error.line(), "", format!("not valid JSON: {error}")));
+                break;
+            }
+        }
+    }
+    (routes, errors)
+}
+
+fn json_route(item: &Value, line: usize) -> Result<Route, String> {
+    let text = |name: &str| scalar(item.get(name));
+    let source = address(&text("prefsrc"));
+    let hop = |value: &Value| NextHop {
+        via: address(&scalar(value.get("gateway"))).or_else(|| address(&scalar(value.pointer("/via/host")))),
+        dev: Some(scalar(value.get("dev"))).filter(|dev| !dev.is_empty()),
+        weight: value.get("weight").and_then(Value::as_u64).and_then(|w| u32::try_from(w).ok()),
+    };
+    let kind = RouteKind::named(&text("type")).unwrap_or_default();
+    let next_hops: Vec<NextHop> = match item.get("nexthops").and_then(Value::as_array) {
+        Some(hops) => hops.iter().map(hop).collect(),
+        None => Some(hop(item)).filter(|h| h.via.is_some() || h.dev.is_some()).into_iter().collect(),
+    };
+    // `pref` is printed for IPv6 routes only
+    let v6 = item.get("pref").is_some();
+    let family = next_hops.iter().find_map(|h| h.via).or(source).map_or(
+        if v6 { Family::V6 } else { Family::V4 },
+        // an IPv4 route may go through an IPv6 neighbour, which is then under `via`
+        |ip| if item.get("via").is_some() { Family::V4 } else { Family::of(ip) },
+    );
+    let table = text("table");
+    Ok(Route {
+        destination: destination(&text("dst"), family)?,
+        kind,
+        next_hops,
+        protocol: text("protocol"),
+        scope: text("scope"),
+        table: if table.is_empty() { "main".to_owned() } else { table },
+        source,
+        metric: item.get("metric").and_then(Value::as_u64).and_then(|m| u32::try_from(m).ok()),
+        flags: item.get("flags").and_then(Value::as_array).map_or_else(Vec::new, |flags| {
+            flags.iter().map(|flag| scalar(Some(flag))).filter(|flag| !flag.is_empty()).collect()
+        }),
+        line,
+    })
+}
+
+fn destination(text: &str, family: Family) -> Result<Cidr, String> {
+    if matches!(text, "default" | "all") {
+        return Cidr::covering(family.address(0), 0).ok_or_else(|| "no default route".to_owned());
+    }
+    parse_cidr(text).map(|written| written.cidr).map_err(|error| error.to_string())
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    parse_ip(text).ok().map(|(ip, _)| ip)
+}
+
+fn text_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+    let mut routes: Vec<Route> = Vec::new();
+    let mut errors = Vec::new();
+    for (line, content) in (1..).zip(text.lines()) {
+        let words: Vec<&str> = content.split_whitespace().collect();
+        let Some(first) = words.first() else { continue };
+        if is_prompt(first) {
+            continue;
+        }
+        if *first == "nexthop" {
+            match routes.last_mut() {
+                Some(route) => route.next_hops.push(hop_of(&words)),
+                None => errors.push(ParseError::new(line, content, "a nexthop without a route before it")),
+            }
+            continue;
+        }
+        match text_route(&words, line) {
+            Ok(route) => routes.push(route),
+            Err(reason) => errors.push(ParseError::new(line, content, reason)),
+        }
+    }
+    (routes, errors)
+}
+
+/// A pasted terminal has the command's own line in it.
+fn is_prompt(word: &str) -> bool {
+    word.starts_with(['$', '#', '[']) || word.contains('@')
+}
+
+fn text_route(words: &[&str], line: usize) -> Result<Route, String> {
+    let (kind, rest) = match words.split_first() {
+        Some((first, rest)) => match RouteKind::named(first) {
+            Some(kind) => (kind, rest),
+            None => (RouteKind::Unicast, words),
+        },
+        None => (RouteKind::Unicast, words),
+    };
+    let target = rest.first().copied().unwrap_or_default();
+    let options = rest.get(1..).unwrap_or_default();
+    let hop = hop_of(options);
+    let source = value_of(options, "src").and_then(address);
+    let v6 = value_of(options, "pref").is_some();
+    let family = match hop.via.filter(|_| value_of(options, "via") != Some("inet6")).or(source) {
+        Some(ip) => Family::of(ip),
+        None if v6 => Family::V6,
+        None => Family::V4,
+    };
+    let multipath = options.contains(&"nexthop");
+    let next_hops = if multipath {
+        options.split(|word| *word == "nexthop").skip(1).map(hop_of).collect()
+    } else {
+        Some(hop).filter(|hop| hop.via.is_some() || hop.dev.is_some()).into_iter().collect()
+    };
+    let text = |name: &str| value_of(options, name).unwrap_or_default().to_owned();
+    Ok(Route {
+        destination: destination(target, family)?,
+        kind,
+        next_hops,
+        protocol: text("proto"),
+        scope: text("scope"),
+        table: value_of(options, "table").unwrap_or("main").to_owned(),
+        source,
+        metric: value_of(options, "metric").and_then(|metric| metric.parse().ok()),
+        flags: options.iter().filter(|word| FLAGS.contains(word)).map(|&word| word.to_owned()).collect(),
+        line,
+    })
+}
+
+const FLAGS: &[&str] = &["onlink", "linkdown", "dead", "pervasive", "offload", "notify", "unresolved"];
+
+fn hop_of(words: &[&str]) -> NextHop {
+    let via = value_of(words, "via");
+    let via = match via {
+        Some("inet" | "inet6") => {
+            words.iter().position(|word| *word == "via").and_then(|at| words.get(at + 2)).copied()
+        }
+        other => other,
+    };
+    NextHop {
+        via: via.and_then(address),
+        dev: value_of(words, "dev").map(str::to_owned),
+        weight: value_of(words, "weight").and_then(|weight| weight.parse().ok()),
+    }
+}
+
+fn value_of<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied()
+}
+
+/// Reads interfaces from `ip -j addr` or `ip addr`, with what was not understood.
+pub fn parse_addresses(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
+    if is_json_list(text) {
+        match json(text) {
+            Ok(value) => json_interfaces(&value),
+            Err(error) => (Vec::new(), vec![error]),
+        }
+    } else {
+        text_interfaces(text)
+    }
+}
+
+fn json_interfaces(value: &Value) -> (Vec<Interface>, Vec<ParseError>) {
+    let mut interfaces = Vec::new();
+    let mut errors = Vec::new();
+    for item in value.as_array().into_iter().flatten() {
+        // the kernel's empty answers for other links are `{}`
+        let name = scalar(item.get("ifname"));
+        if name.is_empty() {
+            continue;
+        }
+        let mut interface = Interface {
+            mtu: item.get("mtu").and_then(Value::as_u64).and_then(|mtu| u32::try_from(mtu).ok()),
+            up: item.get("flags").and_then(Value::as_array).is_some_and(|flags| flags.iter().any(|f| f == "UP")),
+            link_type: scalar(item.get("link_type")),
+            addresses: Vec::new(),
+            name,
+        };
+        for info in item.get("addr_info").and_then(Value::as_array).into_iter().flatten() {
+            let local = scalar(info.get("local"));
+            if local.is_empty() {
+                continue;
+            }
+            let length = info.get("prefixlen").and_then(Value::as_u64).and_then(|n| u8::try_from(n).ok());
+            match interface_address(&local, length, scalar(info.get("scope"))) {
+                Some(address) => interface.addresses.push(address),
+                None => errors.push(ParseError::new(1, &info.to_string(), format!("{}: no address", interface.name))),
+            }
+        }
+        interfaces.push(interface);
+    }
+    (interfaces, errors)
+}
+
+fn interface_address(local: &str, length: Option<u8>, scope: String) -> Option<InterfaceAddress> {
+    let ip = address(local)?;
+    let network = Cidr::covering(ip, length.unwrap_or(Family::of(ip).bits()))?;
+    Some(InterfaceAddress { ip, network, scope })
+}
+
+fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
+    let mut interfaces: Vec<Interface> = Vec::new();
+    let mut errors = Vec::new();
+    for (line, content) in (1..).zip(text.lines()) {
+        let words: Vec<&str> = content.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            [index, name, rest @ ..] if is_index(index) => interfaces.push(Interface {
+                name: name.trim_end_matches(':').split('@').next().unwrap_or_default().to_owned(),
+                mtu: value_of(rest, "mtu").and_then(|mtu| mtu.parse().ok()),
+                up: rest.first().is_some_and(|flags| flags.trim_matches(['<', '>']).split(',').any(|f| f == "UP")),
+                ..Interface::default()
+            }),
+            [family, address, rest @ ..] if matches!(*family, "inet" | "inet6") => {
+                let (local, length) = address.split_once('/').unwrap_or((address, ""));
+                let scope = value_of(rest, "scope").unwrap_or_default().to_owned();
+                match (interfaces.last_mut(), interface_address(local, length.parse().ok(), scope)) {
+                    (Some(interface), Some(address)) => interface.addresses.push(address),
+                    _ => errors.push(ParseError::new(line, content, "no address of an interface")),
+                }
+            }
+            [link, ..] if link.starts_with("link/") => {
+                if let Some(interface) = interfaces.last_mut() {
+                    interface.link_type = link.trim_start_matches("link/").to_owned();
+                }
+            }
+            _ => {}
+        }
+    }
+    (interfaces, errors)
+}
+
+fn is_index(word: &str) -> bool {
+    word.strip_suffix(':').is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cidr(text: &str) -> Cidr {
+        text.parse().unwrap()
+    }
+
+    // the seed's flannel node
+    const FLANNEL: &str = "default via 192.168.146.2 dev ens33 proto static metric 100 \n\
+        10.244.0.0/24 dev cni0 proto kernel scope link src 10.244.0.1\n\
+        10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink\n";
+
+    #[test]
+    fn text_of_a_flannel_node() {
+        let (routes, errors) = parse_routes(FLANNEL);
+        assert!(errors.is_empty());
+        assert_eq!(routes.len(), 3);
+        assert_eq!(routes[0].destination, cidr("0.0.0.0/0"));
+        assert_eq!((routes[0].metric, routes[0].protocol.as_str()), (Some(100), "static"));
+        assert_eq!(routes[1].source, Some("10.244.0.1".parse().unwrap()));
+        assert_eq!(routes[2].via(), Some("10.244.1.0".parse().unwrap()));
+        assert_eq!(routes[2].dev(), Some("flannel.1"));
+        assert_eq!((routes[2].flags.as_slice(), routes[2].line), (["onlink".to_owned()].as_slice(), 3));
+    }
+
+    // from the three-node capture: both families in one list
+    #[test]
+    fn json_of_both_families() {
+        let text = r#"[{"dst":"default","gateway":"172.31.77.1","dev":"eth0","flags":[]},
+            {"type":"local","dst":"10.244.1.1","dev":"cni0","table":"local","protocol":"kernel","scope":"host","prefsrc":"10.244.1.1","flags":[]},
+            {"dst":"fd00:244::/64","gateway":"fd77::2","dev":"eth0","metric":1024,"flags":[],"pref":"medium"},
+            {"dst":"default","dev":"eth1","metric":1024,"flags":[],"pref":"medium"}]"#;
+        let (routes, errors) = parse_routes(text);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(routes[1].kind, RouteKind::Local);
+        assert_eq!((routes[1].table.as_str(), routes[1].destination), ("local", cidr("10.244.1.1/32")));
+        assert_eq!(routes[2].via(), Some("fd77::2".parse().unwrap()));
+        assert_eq!(routes[3].destination, cidr("::/0"));
+    }
+
+    #[test]
+    fn several_ways_out() {
+        let (routes, errors) = parse_routes(
+            "10.1.0.0/16 proto bird\n\tnexthop via 10.0.0.1 dev eth0 weight 1\n\tnexthop via 10.0.0.2 dev eth0 weight 2\n\
+             blackhole 10.2.0.0/26 proto bird\n",
+        );
+        assert!(errors.is_empty());
+        assert_eq!(routes[0].next_hops.len(), 2);
+        assert_eq!(routes[0].next_hops[1].weight, Some(2));
+        assert_eq!((routes[1].kind.clone(), routes[1].next_hops.len()), (RouteKind::Blackhole, 0));
+    }
+
+    #[test]
+    fn a_pasted_prompt_is_passed_over_and_rubbish_is_named() {
+        let (routes, errors) = parse_routes("[root@n1 ~]# ip route\n10.0.0.0/8 via 10.1.1.1 dev eth0\nhello world\n");
+        assert_eq!(routes.len(), 1);
+        assert_eq!(errors.iter().map(|e| e.line).collect::<Vec<_>>(), [3]);
+        let (routes, errors) = parse_routes("[{\"dst\": \"10.0.0.0/8\"}, {\"dst\": ");
+        assert!(routes.is_empty() && errors.len() == 1, "a truncated list is an error, not a panic");
+    }
+
+    #[test]
+    fn addresses_in_both_forms() {
+        let text = "2: eth0@if4: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue\n    link/ether 56:07:de:8d:69:c6 brd ff:ff:ff:ff:ff:ff\n\
+                    \x20   inet 172.31.77.3/24 scope global eth0\n    inet6 fd77::3/64 scope global nodad\n";
+        let (interfaces, errors) = parse_addresses(text);
+        assert!(errors.is_empty());
+        let json = r#"[{"ifindex":2,"ifname":"eth0","flags":["BROADCAST","UP"],"mtu":1500,"link_type":"ether","addr_info":[
+            {"family":"inet","local":"172.31.77.3","prefixlen":24,"scope":"global"},
+            {"family":"inet6","local":"fd77::3","prefixlen":64,"scope":"global"}]},{}]"#;
+        assert_eq!(parse_addresses(json).0, interfaces);
+        assert_eq!(interfaces[0].addresses[0].network, cidr("172.31.77.0/24"));
+    }
+}
