@@ -157,3 +157,153 @@ pub fn at_least(used: u128, percent: u8, capacity: Count) -> bool {
         (None, Some(_)) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cidr(text: &str) -> Cidr {
+        text.parse().unwrap()
+    }
+
+    fn shown(range: Option<IpRange>) -> String {
+        range.map_or_else(|| "none".to_owned(), |range| range.to_string())
+    }
+
+    #[test]
+    fn service_ranges_lose_their_network_and_broadcast_address() {
+        use ServiceAllocator::{Bitmap, Objects};
+        for (range, objects, bitmap) in [
+            ("10.96.0.0/12", "1048574", "1048574"),
+            ("10.96.0.0/16", "65534", "65534"),
+            ("10.152.183.0/24", "254", "254"),
+            ("10.0.0.0/27", "30", "30"),
+            ("10.0.0.0/30", "2", "2"),
+            ("10.0.0.0/31", "0", "0"),
+            ("10.0.0.1/32", "0", "0"),
+            ("255.255.255.255/32", "0", "0"),
+            ("0.0.0.0/0", "4294967294", "4294967294"),
+            ("fd00:10:96::/112", "65535", "65535"),
+            ("fd00:10:96::/108", "1048575", "65535"),
+            ("fd00:10:96::/120", "255", "255"),
+            ("fd00::/64", "18446744073709551615", "65535"),
+            ("fd00::1/128", "0", "0"),
+            ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "0", "0"),
+            ("::/0", "340282366920938463463374607431768211455", "65535"),
+        ] {
+            assert_eq!(service_addresses(&cidr(range), Objects).to_string(), objects, "{range}");
+            assert_eq!(service_addresses(&cidr(range), Bitmap).to_string(), bitmap, "{range}");
+        }
+    }
+
+    #[test]
+    fn the_static_band_is_a_sixteenth_between_16_and_256() {
+        for (range, fixed, dynamic) in [
+            ("10.96.0.0/12", "10.96.0.1-10.96.1.0", "10.96.1.1-10.111.255.254"),
+            ("10.96.0.0/16", "10.96.0.1-10.96.1.0", "10.96.1.1-10.96.255.254"),
+            ("10.96.0.0/20", "10.96.0.1-10.96.1.0", "10.96.1.1-10.96.15.254"),
+            ("10.96.0.0/22", "10.96.0.1-10.96.0.64", "10.96.0.65-10.96.3.254"),
+            ("10.96.0.0/24", "10.96.0.1-10.96.0.16", "10.96.0.17-10.96.0.254"),
+            ("10.96.0.0/26", "10.96.0.1-10.96.0.16", "10.96.0.17-10.96.0.62"),
+            ("10.96.0.0/27", "10.96.0.1-10.96.0.16", "10.96.0.17-10.96.0.30"),
+            ("10.96.0.0/28", "none", "10.96.0.1-10.96.0.14"),
+            ("10.96.0.0/30", "none", "10.96.0.1-10.96.0.2"),
+            ("10.96.0.0/31", "none", "none"),
+            ("10.96.0.0/32", "none", "none"),
+            ("fd00::/112", "fd00::1-fd00::100", "fd00::101-fd00::ffff"),
+            ("fd00::/123", "fd00::1-fd00::10", "fd00::11-fd00::1f"),
+            ("fd00::/124", "none", "fd00::1-fd00::f"),
+            ("::/0", "::1-::100", "::101-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        ] {
+            let bands = service_bands(&cidr(range), ServiceAllocator::Objects);
+            assert_eq!((shown(bands.fixed), shown(bands.dynamic)), (fixed.to_owned(), dynamic.to_owned()), "{range}");
+        }
+        let clamped = service_bands(&cidr("fd00::/108"), ServiceAllocator::Bitmap);
+        assert_eq!(shown(clamped.dynamic), "fd00::101-fd00::ffff");
+    }
+
+    #[test]
+    fn allocators_refuse_or_clamp_large_service_ranges() {
+        use ServiceAllocator::{Bitmap, Objects};
+        use ServiceRangeLimit::{Clamped, Refused};
+        for (range, objects, bitmap) in [
+            ("10.96.0.0/12", None, None),
+            ("10.0.0.0/8", None, Some(Refused { shortest: 12 })),
+            ("fd00::/112", None, None),
+            ("fd00::/111", None, Some(Clamped { usable: 65_535 })),
+            ("fd00::/108", None, Some(Clamped { usable: 65_535 })),
+            ("fd00::/107", None, Some(Refused { shortest: 108 })),
+            ("fd00::/64", None, Some(Refused { shortest: 108 })),
+            ("fd00::/63", Some(Refused { shortest: 64 }), Some(Refused { shortest: 108 })),
+        ] {
+            assert_eq!(service_range_limit(&cidr(range), Objects), objects, "{range}");
+            assert_eq!(service_range_limit(&cidr(range), Bitmap), bitmap, "{range}");
+        }
+    }
+
+    #[test]
+    fn node_slots_fall_to_the_service_range() {
+        let slots = |cluster: &str, mask, taken: &[&str]| {
+            let taken: Vec<Cidr> = taken.iter().map(|text| cidr(text)).collect();
+            node_slots(&cidr(cluster), mask, &taken).map(|count| count.to_string())
+        };
+        let some = |count: &str| Some(count.to_owned());
+        assert_eq!(slots("10.244.0.0/16", 24, &[]), some("256"));
+        assert_eq!(slots("10.233.64.0/18", 24, &[]), some("64"));
+        assert_eq!(slots("10.0.0.0/24", 24, &[]), some("1"));
+        assert_eq!(slots("10.244.0.0/16", 24, &["10.96.0.0/12"]), some("256"));
+        assert_eq!(slots("10.244.0.0/16", 24, &["10.244.0.0/20"]), some("240"));
+        assert_eq!(slots("10.244.0.0/16", 24, &["10.244.0.0/20", "10.244.8.0/22"]), some("240"));
+        assert_eq!(slots("10.244.0.0/16", 24, &["10.244.3.128/25", "10.244.3.0/28"]), some("255"));
+        assert_eq!(slots("10.244.0.0/16", 24, &["10.0.0.0/8"]), some("0"));
+        assert_eq!(slots("fd00:10:244::/56", 64, &["fd00:10:244:5::/112"]), some("255"));
+        assert_eq!(slots("::/0", 128, &[]), some("340282366920938463463374607431768211456"));
+        assert_eq!(slots("::/0", 128, &["::/1"]), some("170141183460469231731687303715884105728"));
+        assert_eq!(slots("::/0", 0, &[]), some("1"));
+        assert_eq!(slots("::/0", 0, &["fd00::/112"]), some("0"));
+        assert_eq!(slots("10.244.0.0/16", 15, &[]), None);
+        assert_eq!(slots("10.244.0.0/16", 33, &[]), None);
+    }
+
+    #[test]
+    fn pools_have_blocks() {
+        let blocks = |pool: &str, len| pool_blocks(&cidr(pool), len).map(|count| count.to_string());
+        assert_eq!(blocks("192.168.0.0/16", 26), Some("1024".to_owned()));
+        assert_eq!(blocks("10.0.0.0/26", 26), Some("1".to_owned()));
+        assert_eq!(blocks("fd00::/48", 122), Some((1u128 << 74).to_string()));
+        assert_eq!(blocks("10.0.0.0/27", 26), None);
+        assert_eq!(blocks("10.0.0.0/24", 40), None);
+    }
+
+    #[test]
+    fn host_local_keeps_network_gateway_and_broadcast() {
+        for (range, usable) in [
+            ("10.244.1.0/24", "253"),
+            ("10.244.1.0/25", "125"),
+            ("10.244.1.0/29", "5"),
+            ("10.244.1.0/30", "1"),
+            ("10.244.1.0/31", "0"),
+            ("10.244.1.0/32", "0"),
+            ("fd00:10:244::/64", "18446744073709551614"),
+            ("fd00::/120", "254"),
+            ("fd00::/126", "2"),
+            ("fd00::/127", "0"),
+            ("fd00::/128", "0"),
+            ("::/0", "340282366920938463463374607431768211454"),
+        ] {
+            assert_eq!(host_local_addresses(&cidr(range)).to_string(), usable, "{range}");
+        }
+    }
+
+    #[test]
+    fn shares_are_compared_without_rounding() {
+        assert!(at_least(80, 80, Count::new(100)));
+        assert!(!at_least(79, 80, Count::new(100)));
+        assert!(at_least(204, 80, Count::new(254)));
+        assert!(!at_least(203, 80, Count::new(254)));
+        assert!(at_least(1, 80, Count::ZERO));
+        assert!(!at_least(0, 80, Count::ZERO));
+        assert!(!at_least(u128::from(u64::MAX), 80, Count::ALL));
+        assert!(!at_least(5, 80, Count::new(u128::MAX)));
+    }
+}

@@ -9,6 +9,8 @@ mod index;
 mod model;
 mod overlap;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod set;
 
 pub use cover::{cover, smallest_cover};

@@ -187,3 +187,128 @@ fn parse_entry(entry: &str) -> Vec<Result<Written, CidrError>> {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str) -> String {
+        parse_cidr(text).unwrap_err().reason
+    }
+
+    #[test]
+    fn what_people_write_is_read_and_its_oddities_told() {
+        use Flaw::{HostBits, LeadingZeros, MappedV4};
+        for (text, cidr, flaws) in [
+            ("10.244.0.0/16", "10.244.0.0/16", vec![]),
+            (" 10.244.0.0/16\n", "10.244.0.0/16", vec![]),
+            ("10.97.0.0/12", "10.96.0.0/12", vec![HostBits]),
+            ("010.0.0.0/8", "10.0.0.0/8", vec![LeadingZeros]),
+            ("10.0.0.0/08", "10.0.0.0/8", vec![LeadingZeros]),
+            ("010.00.0.5/024", "10.0.0.0/24", vec![HostBits, LeadingZeros]),
+            ("::ffff:10.0.0.0/104", "::ffff:10.0.0.0/104", vec![MappedV4]),
+            ("::ffff:10.0.0.1/104", "::ffff:10.0.0.0/104", vec![HostBits, MappedV4]),
+            ("FD00:10:0244:0::/56", "fd00:10:244::/56", vec![]),
+            ("10.0.0.1", "10.0.0.1/32", vec![]),
+            ("fd00::1", "fd00::1/128", vec![]),
+            ("0.0.0.0/0", "0.0.0.0/0", vec![]),
+            ("::/0", "::/0", vec![]),
+        ] {
+            let written = parse_cidr(text).unwrap();
+            assert_eq!((written.cidr.to_string(), written.flaws), (cidr.to_owned(), flaws), "{text}");
+            assert_eq!(written.text, text.trim());
+        }
+    }
+
+    #[test]
+    fn the_per_node_length_stands_behind_the_range() {
+        let written = parse_cidr("10.128.0.0/14/23").unwrap();
+        assert_eq!((written.cidr.to_string().as_str(), written.host_prefix), ("10.128.0.0/14", Some(23)));
+        assert_eq!(reason("10.128.0.0/14/12"), "the per-node prefix length /12 is shorter than /14");
+        assert_eq!(reason("10.128.0.0/14/23/1"), "too many slashes; write ADDRESS/LENGTH");
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused_with_what_would_be() {
+        let length = "the prefix length `33` is not a number from 0 to 32";
+        assert_eq!(reason("10.0.0.0/33"), length);
+        assert_eq!(
+            parse_cidr("10.0.0.0/33").unwrap_err().to_string(),
+            format!("`10.0.0.0/33` is no address range: {length}")
+        );
+        for text in [
+            "",
+            "/",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0.0/8a",
+            "10.0.0.0 /8",
+            "10.0.0.0/ 8",
+            "10.0.0/8",
+            "10.0.0.0.0/8",
+            "10.0.0.256/8",
+            "10.0.0.x/8",
+            "10..0.0/8",
+            "fd00::/129",
+            "fd00:/8",
+            "fe80::1%eth0/64",
+            "1000.0.0.0/8",
+            "10.0.0.0/300",
+            "<nil>",
+            "１０.0.0.0/8",
+        ] {
+            assert!(parse_cidr(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn strict_reading_names_the_flaw_and_the_right_form() {
+        let strict = |text: &str| text.parse::<Cidr>().map_err(|e| e.reason);
+        assert_eq!(strict("10.96.0.0/12").unwrap().to_string(), "10.96.0.0/12");
+        assert_eq!(strict("10.97.0.0/12").unwrap_err(), "host bits are set; write 10.96.0.0/12");
+        assert_eq!(strict("010.0.0.0/8").unwrap_err(), "leading zeros; write 10.0.0.0/8");
+        assert_eq!(
+            strict("::ffff:a00:0/104").unwrap_err(),
+            "an IPv4 address written as IPv6; write ::ffff:10.0.0.0/104"
+        );
+        assert_eq!(strict("10.128.0.0/14/23").unwrap_err(), "a second prefix length; write 10.128.0.0/14");
+    }
+
+    #[test]
+    fn lists_hold_prefixes_addresses_and_start_end_ranges() {
+        let read = |text: &str| -> Vec<String> {
+            parse_list(text)
+                .into_iter()
+                .map(|entry| match entry {
+                    Ok(w) if w.range == w.cidr.into() => w.cidr.to_string(),
+                    Ok(w) => format!("{} of {}", w.cidr, w.text),
+                    Err(error) => format!("! {}", error.text),
+                })
+                .collect()
+        };
+        assert_eq!(read("10.0.0.0/24,fd00::/64"), ["10.0.0.0/24", "fd00::/64"]);
+        assert_eq!(read(" 10.0.0.0/24 ,\tfd00::1\n"), ["10.0.0.0/24", "fd00::1/128"]);
+        assert_eq!(read("10.0.0.4-10.0.0.9"), ["10.0.0.4/30 of 10.0.0.4-10.0.0.9", "10.0.0.8/31 of 10.0.0.4-10.0.0.9"]);
+        assert_eq!(read("10.0.0.0..10.0.0.255"), ["10.0.0.0/24"]);
+        for text in ["10.0.0.4 - 10.0.0.6", "10.0.0.4- 10.0.0.6", "10.0.0.4 -10.0.0.6", "10.0.0.4 .. 10.0.0.6"] {
+            assert_eq!(read(text), [format!("10.0.0.4/31 of {text}"), format!("10.0.0.6/32 of {text}")]);
+        }
+        assert_eq!(
+            read("fd00::1-fd00::2 10.0.0.0/8"),
+            ["fd00::1/128 of fd00::1-fd00::2", "fd00::2/128 of fd00::1-fd00::2", "10.0.0.0/8"]
+        );
+        assert_eq!(
+            read("10.0.0.9-10.0.0.4,10.0.0.1-fd00::1,nonsense,10.0.0.0/8,-"),
+            ["! 10.0.0.9-10.0.0.4", "! 10.0.0.1-fd00::1", "! nonsense", "10.0.0.0/8", "! -"]
+        );
+        assert_eq!(read(""), [""; 0]);
+        assert_eq!(read(" , ,"), [""; 0]);
+    }
+
+    #[test]
+    fn a_bad_entry_in_a_list_does_not_spoil_the_rest() {
+        let read = parse_list("10.0.0.0/8,10.0.0.0/99,10.1.0.0/16");
+        assert_eq!(read.iter().filter(|entry| entry.is_ok()).count(), 2);
+    }
+}
