@@ -1,3 +1,6 @@
 //! What makes a binary a good kubectl plugin: flags, the cluster client, snapshots, printers.
 
+pub mod exit;
 pub mod from;
+pub mod print;
+pub mod progress;
