@@ -2,12 +2,16 @@
 
 use std::{net::IpAddr, ops::Range};
 
-use super::model::Cidr;
+use super::model::{Cidr, Family};
 
 /// Values by prefix: built once, then asked. A prefix may have several values.
 #[derive(Clone, Debug)]
 pub struct PrefixIndex<T> {
     nodes: Vec<Node>,
+    /// Where each node starts: all that a search looks at, close together.
+    starts: Vec<u128>,
+    /// How many nodes are IPv4; they come first.
+    v4: usize,
     values: Vec<T>,
 }
 
@@ -42,9 +46,14 @@ impl<T> PrefixIndex<T> {
 
     /// Every prefix that contains `cidr`, itself included, the longest first.
     pub fn containing(&self, cidr: Cidr) -> impl Iterator<Item = (Cidr, &[T])> {
-        // all that contain it are the last prefix that does not come after it, and its ancestors
-        let after = self.nodes.partition_point(|node| node.cidr <= cidr);
-        let nearest = after.checked_sub(1).and_then(|index| self.nodes.get(index));
+        // all that contain it are among the last prefix that does not start behind it and its ancestors
+        let (from, to) = match cidr.family() {
+            Family::V4 => (0, self.v4),
+            Family::V6 => (self.v4, self.starts.len()),
+        };
+        let starts = self.starts.get(from..to).unwrap_or_default();
+        let before = starts.partition_point(|start| *start <= cidr.first_number());
+        let nearest = before.checked_sub(1).and_then(|index| self.nodes.get(from + index));
         std::iter::successors(nearest, |node| node.parent.and_then(|index| self.nodes.get(index)))
             .filter(move |node| node.cidr.contains(&cidr))
             .map(|node| self.entry(node))
@@ -87,7 +96,9 @@ impl<T> FromIterator<(Cidr, T)> for PrefixIndex<T> {
                 nodes.push(Node { cidr, values: values.len() - 1..values.len(), parent });
             }
         }
-        Self { nodes, values }
+        let starts = nodes.iter().map(|node| node.cidr.first_number()).collect();
+        let v4 = nodes.partition_point(|node| node.cidr.family() == Family::V4);
+        Self { nodes, starts, v4, values }
     }
 }
 

@@ -53,16 +53,18 @@ where
     let (left, right) = (by_start(left), by_start(right));
     let mut found = Pairs::default();
     // each pair is met at the range that starts first; at equal starts, at the left one
+    let mut from = 0;
     for (range, index) in &left {
-        let from = right.partition_point(|(r, _)| start(r) < start(range));
+        from += right.iter().skip(from).take_while(|(r, _)| start(r) < start(range)).count();
         for (_, inner) in right.iter().skip(from).take_while(|(r, _)| start(r) <= end(range)) {
             if !found.push((*index, *inner), cap) {
                 return found;
             }
         }
     }
+    let mut from = 0;
     for (range, index) in &right {
-        let from = left.partition_point(|(l, _)| start(l) <= start(range));
+        from += left.iter().skip(from).take_while(|(l, _)| start(l) <= start(range)).count();
         for (_, inner) in left.iter().skip(from).take_while(|(l, _)| start(l) <= end(range)) {
             if !found.push((*inner, *index), cap) {
                 return found;
