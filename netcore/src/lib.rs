@@ -3,7 +3,9 @@
 //!
 //! Nothing here reads, waits or prints: bytes come in, facts and reports go out.
 
+pub mod calico;
 pub mod cidr;
+pub mod cilium;
 pub mod cluster;
 pub mod finding;
 pub mod flannel;
