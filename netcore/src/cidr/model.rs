@@ -377,6 +377,12 @@ impl From<Cidr> for IpRange {
     }
 }
 
+impl From<&Cidr> for IpRange {
+    fn from(cidr: &Cidr) -> Self {
+        (*cidr).into()
+    }
+}
+
 impl From<IpAddr> for IpRange {
     fn from(ip: IpAddr) -> Self {
         Self { family: Family::of(ip), first: number(ip), last: number(ip) }

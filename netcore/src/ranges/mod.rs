@@ -4,6 +4,8 @@
 //! with them; [`report`] is what is printed.
 
 pub mod checks;
+pub mod defaults;
+pub mod free;
 mod model;
 pub mod report;
 mod source;

@@ -90,7 +90,7 @@ fn scattered(seed: u64) -> Vec<Cidr> {
     (0..150_000)
         .map(|_| {
             let bits = random.next();
-            let length = if bits & 0xff == 0 { 20 } else { 26 + (bits % 7) as u8 };
+            let length = if bits.is_multiple_of(256) { 20 } else { 26 + (bits % 7) as u8 };
             prefix(0x0a00_0000 | ((bits >> 32) as u32 & 0x00ff_ffff), length)
         })
         .collect()
@@ -107,7 +107,7 @@ fn block(address: [u8; 4], length: u8) -> Cidr {
 fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut random = Random(seed);
     for at in (1..items.len()).rev() {
-        items.swap(at, (random.next() % (at as u64 + 1)) as usize);
+        items.swap(at, usize::try_from(random.next() % (at as u64 + 1)).unwrap_or(at));
     }
 }
 
