@@ -7,3 +7,4 @@ pub mod exit;
 pub mod from;
 pub mod print;
 pub mod progress;
+pub mod tls;

@@ -9,7 +9,7 @@ use kube::{
 use tower::buffer::BufferLayer;
 
 use super::{
-    About, Cluster, ReadError,
+    About, Cluster, Endpoint, ReadError,
     error::innermost,
     kubeconfig::{self, Environment, Settings},
     request::{JSON, Transport},
@@ -149,6 +149,7 @@ impl Cluster {
         let Settings { config, context } = kubeconfig::settings(kube, &environment)?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = config.default_namespace.clone();
+        let endpoint = endpoint(&config);
         let client = client(config).map_err(|reason| ConnectError::Credentials { reason })?;
         let transport = Transport { client, whole: kube.request_timeout.limit(), idle: SILENCE, trace: None };
         let mut cluster = Self::over(transport, namespace);
@@ -161,12 +162,25 @@ impl Cluster {
             // Whoever may not ask for the version may still read the rest.
             Err(_) => None,
         };
+        cluster.endpoint = Some(endpoint);
         cluster.about = About { context, server: Some(server), version };
         Ok(cluster)
     }
 
     pub(super) fn over(transport: Transport, namespace: String) -> Self {
-        Self { transport, about: About::default(), namespace, groups: tokio::sync::OnceCell::new() }
+        Self { transport, about: About::default(), endpoint: None, namespace, groups: tokio::sync::OnceCell::new() }
+    }
+}
+
+fn endpoint(config: &Config) -> Endpoint {
+    let url = &config.cluster_url;
+    let tls = url.scheme_str() == Some("https");
+    Endpoint {
+        host: url.host().unwrap_or_default().to_owned(),
+        port: url.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+        tls,
+        name: config.tls_server_name.clone(),
+        proxied: config.proxy_url.is_some(),
     }
 }
 

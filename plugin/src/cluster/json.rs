@@ -26,12 +26,20 @@ enum Value {
     Other,
 }
 
+/// Whether the next byte belongs to a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Outside,
+    Inside,
+    /// After a backslash.
+    Escaped,
+}
+
 /// The splitter's state between two chunks.
 #[derive(Debug)]
 pub(super) struct JsonSplitter {
     depth: usize,
-    in_string: bool,
-    escaped: bool,
+    text: Text,
     capture: Capture,
     /// The part of what is captured that came with earlier chunks.
     carried: Vec<u8>,
@@ -46,8 +54,7 @@ impl JsonSplitter {
     pub(super) fn new() -> Self {
         Self {
             depth: 0,
-            in_string: false,
-            escaped: false,
+            text: Text::Outside,
             capture: Capture::Nothing,
             carried: Vec::new(),
             key: Vec::new(),
@@ -64,9 +71,9 @@ impl JsonSplitter {
         let mut start = 0;
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
-            if self.in_string {
+            if self.text != Text::Outside {
                 at = self.skip_string(chunk, at);
-                if !self.in_string && self.capture == Capture::Key {
+                if self.text == Text::Outside && self.capture == Capture::Key {
                     self.key = self.captured(chunk, start, at - 1).to_vec();
                     self.carried.clear();
                     self.capture = Capture::Nothing;
@@ -76,7 +83,7 @@ impl JsonSplitter {
             at += 1;
             match byte {
                 b'"' => {
-                    self.in_string = true;
+                    self.text = Text::Inside;
                     match (self.depth, self.value) {
                         (1, Value::None) => {
                             self.capture = Capture::Key;
@@ -147,18 +154,18 @@ impl JsonSplitter {
 
     /// Goes to the end of a string, or of the chunk.
     fn skip_string(&mut self, chunk: &[u8], mut at: usize) -> usize {
-        if self.escaped {
-            self.escaped = false;
+        if self.text == Text::Escaped {
+            self.text = Text::Inside;
             at += 1;
         }
         while let Some(found) = memchr2(b'"', b'\\', chunk.get(at..).unwrap_or_default()) {
             at += found + 1;
             if chunk.get(at - 1) == Some(&b'"') {
-                self.in_string = false;
+                self.text = Text::Outside;
                 return at;
             }
             if at >= chunk.len() {
-                self.escaped = true;
+                self.text = Text::Escaped;
                 return at;
             }
             at += 1;
@@ -181,7 +188,7 @@ impl JsonSplitter {
     /// A byte outside strings and items that opens and closes nothing.
     fn between(&mut self, byte: u8, chunk: &[u8], at: usize) -> Result<(), Malformed> {
         match (self.depth, byte) {
-            (_, b' ' | b'\n' | b'\r' | b'\t') => Ok(()),
+            (_, b' ' | b'\n' | b'\r' | b'\t') | (2, b',') => Ok(()),
             (0, _) => {
                 let head: Vec<u8> = chunk.iter().skip(at - 1).take(40).copied().collect();
                 Err(Malformed::NotJson(format!("it starts with {:?}", String::from_utf8_lossy(&head))))
@@ -199,7 +206,6 @@ impl JsonSplitter {
                 self.value = Value::None;
                 Ok(())
             }
-            (2, b',') => Ok(()),
             (2, byte) if self.value == Value::Items => Err(stray(byte)),
             _ => Ok(()),
         }

@@ -112,13 +112,12 @@ fn selected(kubeconfig: Kubeconfig, args: &KubeArgs, environment: &Environment<'
     let user_name = args.user.clone().or_else(|| context.as_ref().and_then(|context| context.user.clone()));
     let mut user = match user_name.filter(|name| !name.is_empty()) {
         None => AuthInfo::default(),
-        Some(name) => match kubeconfig.auth_infos.iter().find(|user| user.name == name) {
-            Some(found) => found.auth_info.clone().unwrap_or_default(),
-            None => {
-                let known: Vec<&str> = kubeconfig.auth_infos.iter().map(|user| user.name.as_str()).collect();
-                return Err(ConnectError::unknown("user", &name, &known));
-            }
-        },
+        Some(name) => {
+            let known: Vec<&str> = kubeconfig.auth_infos.iter().map(|user| user.name.as_str()).collect();
+            let found = kubeconfig.auth_infos.iter().find(|user| user.name == name);
+            let found = found.ok_or_else(|| ConnectError::unknown("user", &name, &known))?;
+            found.auth_info.clone().unwrap_or_default()
+        }
     };
     put_over_cluster(&mut cluster, args);
     put_over_user(&mut user, args)?;

@@ -59,13 +59,13 @@ fn objects(count: u64) -> String {
 }
 
 /// The address of a list's pages.
-struct Url {
+pub(super) struct Url {
     path: String,
     selectors: String,
 }
 
 impl Url {
-    fn new(resource: &Resource, version: &str, selection: Selection<'_>) -> Self {
+    pub(super) fn new(resource: &Resource, version: &str, selection: Selection<'_>) -> Self {
         let namespace = selection.namespace.map(encode);
         let mut selectors = String::new();
         for (name, value) in [("labelSelector", selection.labels), ("fieldSelector", selection.fields)] {
@@ -83,11 +83,11 @@ impl Url {
 }
 
 /// One list that is being read.
-struct List<'a> {
-    transport: &'a Transport,
-    url: Url,
-    accept: &'static str,
-    seen: Seen,
+pub(super) struct List<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) url: Url,
+    pub(super) accept: &'static str,
+    pub(super) seen: Seen,
 }
 
 /// A page that was asked for ahead of its turn; given up with the list.
@@ -100,7 +100,7 @@ impl Drop for Ahead {
 }
 
 impl List<'_> {
-    async fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), ReadError> {
+    pub(super) async fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), ReadError> {
         let mut token = None;
         let mut ahead = None;
         let mut restarted = false;
@@ -172,7 +172,7 @@ async fn arrived(mut ahead: Ahead) -> Result<Answer, ReadError> {
 /// What of a list was handed over. A list comes in the order of its keys, so that after a new start
 /// everything up to the last key is known already.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     count: u64,
     last: Vec<u8>,
     encoding: Option<Encoding>,

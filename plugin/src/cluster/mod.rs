@@ -11,6 +11,8 @@ mod proxy;
 mod request;
 mod split;
 
+use std::time::Duration;
+
 use http::Method;
 use netcore::cluster::Resource;
 
@@ -19,13 +21,18 @@ pub use error::ReadError;
 pub use list::Selection;
 pub use request::Trace;
 
+use crate::from::recording::SERVING_CERTIFICATE;
 use discovery::Groups;
 use request::{JSON, Transport};
+
+/// How long the handshake for the serving certificate may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A cluster that can be read.
 pub struct Cluster {
     transport: Transport,
     about: About,
+    endpoint: Option<Endpoint>,
     namespace: String,
     groups: tokio::sync::OnceCell<Groups>,
 }
@@ -39,6 +46,17 @@ pub struct About {
     pub server: Option<String>,
     /// The API server's `gitVersion`.
     pub version: Option<String>,
+}
+
+/// Where the API server's own TLS handshake is to be had.
+#[derive(Clone, Debug)]
+struct Endpoint {
+    host: String,
+    port: u16,
+    tls: bool,
+    /// The name to ask for, where it is not the host.
+    name: Option<String>,
+    proxied: bool,
 }
 
 impl Cluster {
@@ -120,6 +138,29 @@ impl Cluster {
         self.transport.send(Method::POST, &path, JSON, body.into()).await?.whole().await
     }
 
+    /// The chain that the API server presents, in PEM, unverified; nothing where it speaks plain HTTP.
+    ///
+    /// # Errors
+    /// Where it can't be had; through a proxy it is not asked for.
+    pub async fn serving_certificate(&self) -> Result<Option<String>, ReadError> {
+        let Some(endpoint) = self.endpoint.clone() else {
+            return self.raw(SERVING_CERTIFICATE, "application/x-pem-file").await;
+        };
+        if !endpoint.tls {
+            return Ok(None);
+        }
+        if endpoint.proxied {
+            return Err(ReadError::Connection("not asked for: the server is behind a proxy".to_owned()));
+        }
+        let limit = self.transport.whole.unwrap_or(HANDSHAKE);
+        let Endpoint { host, port, name, .. } = endpoint;
+        let chain = move || crate::tls::presented_chain(&host, port, name.as_deref(), limit);
+        match tokio::task::spawn_blocking(chain).await {
+            Ok(chain) => chain.map(Some).map_err(ReadError::Connection),
+            Err(error) => Err(ReadError::Connection(error.to_string())),
+        }
+    }
+
     async fn fetch(&self, path: &str, accept: &str) -> Result<Vec<u8>, ReadError> {
         self.transport.get(path, accept).await?.whole().await
     }
@@ -145,3 +186,6 @@ fn encode(text: &str) -> String {
     // A segment of dots alone would be a step up.
     if encoded.bytes().all(|byte| byte == b'.') { encoded.replace('.', "%2E") } else { encoded }
 }
+
+#[cfg(test)]
+mod tests;
