@@ -139,6 +139,10 @@ pub mod resources {
 
         /// MetalLB pools.
         METALLB_IPADDRESSPOOLS = "metallb.io" ["v1beta1"], "ipaddresspools" "IPAddressPool" NAMESPACED CUSTOM;
+        /// MetalLB's announcements by ARP and neighbour discovery.
+        METALLB_L2ADVERTISEMENTS = "metallb.io" ["v1beta1"], "l2advertisements" "L2Advertisement" NAMESPACED CUSTOM;
+        /// MetalLB's announcements by BGP.
+        METALLB_BGPADVERTISEMENTS = "metallb.io" ["v1beta1"], "bgpadvertisements" "BGPAdvertisement" NAMESPACED CUSTOM;
         /// Secondary networks.
         NETWORKATTACHMENTDEFINITIONS = "k8s.cni.cncf.io" ["v1"], "network-attachment-definitions" "NetworkAttachmentDefinition" NAMESPACED CUSTOM;
         /// Whereabouts pools.

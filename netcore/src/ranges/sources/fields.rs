@@ -20,8 +20,7 @@ impl<'a> Fields<'a> {
     pub(super) fn of(kind: &str, value: &'a Value) -> Self {
         let name = meta(value, "name");
         let namespace = meta(value, "namespace");
-        let object =
-            if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") };
+        let object = if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") };
         Self { value, object, prefix: String::new() }
     }
 
@@ -126,6 +125,12 @@ pub(super) fn document(object: &str, field: &str, text: &str, facts: &mut Facts)
     match serde_saphyr::from_str(text) {
         Ok(value) => Some(value),
         Err(error) => {
+            // the parser names the line where the broken value began
+            if let Some(tab) = text.lines().position(indented_by_tab) {
+                let reason = format!("{field} line {}: no valid YAML: indented with a tab; use spaces", tab + 1);
+                facts.problem(object, reason);
+                return None;
+            }
             let line = error.location().map_or_else(String::new, |at| format!(" line {}", at.line()));
             let what = error.without_snippet().to_string();
             let what = what.lines().next().unwrap_or_default();
@@ -133,6 +138,10 @@ pub(super) fn document(object: &str, field: &str, text: &str, facts: &mut Facts)
             None
         }
     }
+}
+
+fn indented_by_tab(line: &str) -> bool {
+    line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')
 }
 
 /// Reads JSON that an annotation or a field holds as text.

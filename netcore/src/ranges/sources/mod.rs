@@ -2,15 +2,38 @@
 //! [`Source`](super::Source), its facts as a field of [`Known`] if it knows more than ranges, and a
 //! line in [`ALL`].
 
+mod antrea;
+mod aws;
+mod azure;
 pub mod calico;
 pub mod cilium;
+mod copies;
+mod coredns;
+mod environment;
+mod fields;
+mod gke;
 mod ipam;
+mod kube_ovn;
+mod kube_router;
+mod kube_vip;
+mod masquerade;
+mod metallb;
+mod multus;
+mod openshift;
+mod ovn_kubernetes;
+mod workload;
 
 pub use calico::Calico;
 pub use cilium::Cilium;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use copies::{FullSubnet, InternalNetwork, MasqueradeList, NodePrefix, ServiceCopy};
 pub use ipam::Ipam;
+pub use kube_ovn::KubeOvnSubnet;
+pub use metallb::{Announcements, PoolNames};
 
 use super::{Origin, Source};
+use crate::cidr::Cidr;
 
 /// What the sources know beside ranges.
 #[derive(Debug, Default)]
@@ -23,6 +46,49 @@ pub struct Known {
     pub calico: Calico,
     /// Cilium's settings, nodes and pools.
     pub cilium: Cilium,
+    /// Signs of single network plugins and load balancers, by the source's name.
+    pub signs: BTreeMap<&'static str, String>,
+    /// ConfigMaps (namespace, name) that a source found in a workload's volumes, by its name.
+    pub config_maps: BTreeMap<&'static str, BTreeSet<(String, String)>>,
+    /// Ranges that network plugins keep for themselves.
+    pub internal_networks: Vec<InternalNetwork>,
+    /// Networks of the nodes' own addresses that are already stated.
+    pub node_networks: BTreeSet<Cidr>,
+    /// Per-node prefix lengths that stand beside a pod range.
+    pub node_prefixes: Vec<NodePrefix>,
+    /// Components' own copies of the service range.
+    pub service_copies: Vec<ServiceCopy>,
+    /// Destinations that are not masqueraded.
+    pub masquerade_lists: Vec<MasqueradeList>,
+    /// Kube-OVN's subnets.
+    pub kube_ovn_subnets: Vec<KubeOvnSubnet>,
+    /// How MetalLB announces its pools.
+    pub metallb: Announcements,
+    /// Azure subnets that are already stated.
+    pub azure_subnets: BTreeSet<Cidr>,
+    /// Cloud subnets without a free address.
+    pub full_subnets: Vec<FullSubnet>,
+}
+
+impl Known {
+    /// Notes what shows that the cluster has what source `name` is about; the first sign is kept.
+    pub(crate) fn sign(&mut self, name: &'static str, why: &str) {
+        if !self.signs.contains_key(name) {
+            self.signs.insert(name, why.to_owned());
+        }
+    }
+
+    /// What shows that the cluster has what source `name` is about.
+    pub(crate) fn sign_of(&self, name: &str) -> Option<String> {
+        self.signs.get(name).cloned()
+    }
+
+    /// Lets source `name` read the ConfigMaps that a workload mounts.
+    fn follow(&mut self, name: &'static str, workload: &workload::Workload<'_>) {
+        let maps = workload.config_maps().into_iter();
+        let maps = maps.map(|map| (workload.namespace().to_owned(), map.to_owned()));
+        self.config_maps.entry(name).or_default().extend(maps);
+    }
 }
 
 /// Every source, in the order in which their facts are shown.
@@ -37,4 +103,23 @@ pub static ALL: &[&dyn Source] = &[
     &cilium::CiliumConfig,
     &cilium::CiliumNodes,
     &cilium::CiliumPools,
+    &antrea::Antrea,
+    &kube_ovn::KubeOvn,
+    &ovn_kubernetes::OvnKubernetes,
+    &openshift::OpenShift,
+    &kube_router::KubeRouter,
+    &environment::Weave,
+    &environment::Kindnet,
+    &aws::Aws,
+    &azure::Azure,
+    &gke::Gke,
+    &metallb::MetalLb,
+    &kube_vip::KubeVip,
+    &multus::Multus,
+    &multus::Whereabouts,
+    &masquerade::Masquerade,
+    &coredns::CoreDns,
 ];
+
+#[cfg(test)]
+mod plugin_tests;
