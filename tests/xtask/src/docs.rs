@@ -1,12 +1,19 @@
 //! Documents that are made from the code, so that they cannot disagree with it.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+};
 
 use netcore::{
     finding::FindingDoc,
     ranges::{
-        checks,
+        Facts, Want, checks,
+        free::FreeRangeList,
         report::{AddressList, CidrReport},
+        sources,
     },
     report::Report,
 };
@@ -42,9 +49,55 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     let cidr: Vec<&FindingDoc> = checks::ALL.iter().copied().flatten().map(|check| &check.doc).collect();
     Ok(vec![
         ("findings.md".into(), findings(&[("kubectl netcidr", cidr)])),
+        ("rbac/netcidr.yaml".into(), netcidr_role()),
+        ("schema/FreeRangeList.json".into(), schema::<Report<FreeRangeList>>()?),
         ("schema/CidrReport.json".into(), schema::<Report<CidrReport>>()?),
         ("schema/AddressList.json".into(), schema::<Report<AddressList>>()?),
     ])
+}
+
+/// The role that `kubectl netcidr` needs to read everything it can use: what its sources say that they
+/// want, and nothing else.
+fn netcidr_role() -> String {
+    let mut verbs: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    let mut urls = BTreeSet::from(["/apis", "/version"].map(str::to_owned));
+    // ConfigMaps that other objects name are read one by one; a kubelet's settings through its node
+    verbs.entry(("", "configmaps")).or_default().insert("get");
+    verbs.entry(("", "nodes/proxy")).or_default().insert("get");
+    for want in sources::ALL.iter().flat_map(|source| source.wants(&Facts::default())) {
+        match want {
+            Want::List { resource, .. } => {
+                verbs.entry((resource.group, resource.plural)).or_default().insert("list");
+            }
+            Want::Get { resource, .. } => {
+                verbs.entry((resource.group, resource.plural)).or_default().insert("get");
+            }
+            Want::Raw { path, .. } if !path.starts_with("/api") => {
+                urls.insert(path);
+            }
+            Want::Raw { .. } | Want::ServingCertificate | Want::Node(_) => {}
+        }
+    }
+    let mut groups: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for ((group, plural), verbs) in verbs {
+        groups.entry((group, verbs.into_iter().collect())).or_default().push(plural);
+    }
+    let mut text = String::from(
+        "# What `kubectl netcidr` reads, and nothing else. It works with less: what may not be read is listed as\n\
+         # unreadable. Written by `cargo xtask docs` out of the sources' own wants.\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: kubectl-netcidr\nrules:\n",
+    );
+    for ((group, verbs), plurals) in groups {
+        let _ = write!(
+            text,
+            "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n    verbs: [{}]\n",
+            plurals.join(", "),
+            verbs.join(", ")
+        );
+    }
+    let urls: Vec<String> = urls.into_iter().collect();
+    let _ = write!(text, "  - nonResourceURLs: [{}]\n    verbs: [get]\n", urls.join(", "));
+    text
 }
 
 fn schema<T: schemars::JsonSchema>() -> Result<String, Error> {
