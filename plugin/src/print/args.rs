@@ -5,13 +5,16 @@ use std::str::FromStr;
 use anstream::ColorChoice;
 use clap::{Args, ValueEnum};
 
+use super::{Columns, ColumnsError, ParseError, Template};
+
 /// Formats that only some commands have: a picture is not a list.
 const EXTRA: &[&str] = &["svg"];
 
 /// The flags about output, on every command.
 #[derive(Args, Clone, Debug, Default)]
 pub struct OutputArgs {
-    /// Output format: table, wide, json, yaml or name
+    /// Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE or
+    /// custom-columns=HEADER:PATH,…
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_default_value = true)]
     pub output: Format,
 
@@ -74,6 +77,12 @@ pub enum Format {
     Yaml,
     /// `kind/name` of each row.
     Name,
+    /// A template over the whole report.
+    JsonPath(Template),
+    /// The same, each block's results as a JSON list.
+    JsonPathAsJson(Template),
+    /// A table of paths, over the report's rows.
+    CustomColumns(Columns),
     /// A format of the command's own: `svg`.
     Extra(&'static str),
 }
@@ -94,19 +103,31 @@ pub enum UnknownFormat {
         "{0} needs the template engine of Go, which this plugin does not have: use jsonpath=… or custom-columns=…, or -o json with jq"
     )]
     GoTemplate(String),
+    /// The template is wrong.
+    #[error(transparent)]
+    Template(#[from] ParseError),
+    /// The columns are.
+    #[error(transparent)]
+    Columns(#[from] ColumnsError),
 }
 
 impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, _template) = text.split_once('=').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let (name, template) = text.split_once('=').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let unknown = || UnknownFormat::Unknown { text: text.to_owned(), valid: valid(EXTRA) };
         match name {
             "go-template" | "go-template-file" | "template" | "templatefile" => {
-                Err(UnknownFormat::GoTemplate(name.to_owned()))
+                return Err(UnknownFormat::GoTemplate(name.to_owned()));
             }
-            _ if name.len() < text.len() => Err(unknown()),
+            "jsonpath" => return Ok(Self::JsonPath(Template::parse(template.unwrap_or_default())?)),
+            "jsonpath-as-json" => return Ok(Self::JsonPathAsJson(Template::parse(template.unwrap_or_default())?)),
+            "custom-columns" => return Ok(Self::CustomColumns(Columns::parse(template.unwrap_or_default())?)),
+            _ if template.is_some() => return Err(unknown()),
+            _ => {}
+        }
+        match name {
             "table" => Ok(Self::Table),
             "wide" => Ok(Self::Wide),
             "json" => Ok(Self::Json),
@@ -118,7 +139,7 @@ impl FromStr for Format {
 }
 
 fn valid(extra: &[&str]) -> String {
-    let common = ["table", "wide", "json", "yaml", "name"];
+    let common = ["table", "wide", "json", "yaml", "name", "jsonpath=…", "jsonpath-as-json=…", "custom-columns=…"];
     common.iter().chain(extra).copied().collect::<Vec<_>>().join(", ")
 }
 
@@ -135,6 +156,17 @@ mod tests {
         );
         assert!("json=x".parse::<Format>().is_err());
         assert!("".parse::<Format>().is_err());
+    }
+
+    #[test]
+    fn templates_are_read_with_the_command_line() {
+        let error = "jsonpath={.a".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(error, "jsonpath \"{.a\", character 4: the brace is not closed, expected }");
+        assert!("jsonpath".parse::<Format>().is_err());
+        assert!("jsonpath=".parse::<Format>().is_err());
+        assert!("custom-columns=A".parse::<Format>().is_err());
+        assert!(matches!("custom-columns=A:.a".parse(), Ok(Format::CustomColumns(_))));
+        assert!(matches!("jsonpath-as-json={.a}".parse(), Ok(Format::JsonPathAsJson(_))));
     }
 
     #[test]

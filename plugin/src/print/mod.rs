@@ -1,7 +1,9 @@
 //! Output: formats, tables, colour, and the one way to stdout and stderr.
 
 mod args;
+mod columns;
 mod data;
+mod jsonpath;
 mod names;
 mod out;
 pub mod sanitize;
@@ -10,6 +12,8 @@ mod text;
 mod view;
 
 pub use args::{Format, OutputArgs, UnknownFormat, When};
+pub use columns::{Columns, ColumnsError};
+pub use jsonpath::{EvalError, ParseError, Template};
 pub use names::Rows;
 pub use out::{Captured, Out, Say};
 pub use table::{Column, Table};
@@ -25,6 +29,9 @@ pub enum PrintError {
     /// The report cannot be written in this format.
     #[error("encoding the report: {0}")]
     Encode(String),
+    /// A template does not fit the report.
+    #[error(transparent)]
+    Template(#[from] EvalError),
     /// The report has no such list.
     #[error("the report has no list {0:?}")]
     NoRows(&'static str),

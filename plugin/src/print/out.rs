@@ -81,13 +81,22 @@ impl Out {
         match self.format.clone() {
             Format::Table => self.view(&view(Detail::Table)),
             Format::Wide => self.view(&view(Detail::Wide)),
-            Format::Json => {
-                let text = data::json(report)?;
-                let text = if self.stdout.terminal { sanitize::json(&text) } else { text.into() };
-                self.write(&text)
-            }
+            Format::Json => self.json(&data::json(report)?),
             Format::Yaml => self.lines(&data::yaml(report)?),
             Format::Name => self.lines(&names::of(&value(report)?, rows)?),
+            Format::JsonPath(template) => self.lines(&template.print(&value(report)?)?),
+            Format::JsonPathAsJson(template) => {
+                let groups = template.print_json(&value(report)?)?;
+                let text = groups.iter().map(data::json).collect::<Result<String, _>>()?;
+                self.json(&text)
+            }
+            Format::CustomColumns(columns) => {
+                let table = columns.table(rows.of(&value(report)?)?)?;
+                let look = Look { wide: false, headers: self.headers, color: false };
+                let mut text = String::new();
+                table.render(look, &mut text);
+                self.write(&text)
+            }
             Format::Extra(name) => Err(PrintError::NotHere(name)),
         }
     }
@@ -103,6 +112,11 @@ impl Out {
     /// terminal only line feeds and tabs are obeyed.
     pub fn lines(&mut self, text: &str) -> Result<(), PrintError> {
         let text = if self.stdout.terminal { sanitize::lines(text) } else { text.into() };
+        self.write(&text)
+    }
+
+    fn json(&mut self, text: &str) -> Result<(), PrintError> {
+        let text = if self.stdout.terminal { sanitize::json(text) } else { text.into() };
         self.write(&text)
     }
 
@@ -264,6 +278,9 @@ mod tests {
         assert_eq!(printed("wide", false), "CIDR         TEXT\n10.0.0.0/8   Wide\\x1b[2J\n");
         assert_eq!(printed("name", false), "range/10.0.0.0/8\n");
         assert!(printed("yaml", false).contains("cidr: 10.0.0.0/8"));
+        assert_eq!(printed("jsonpath={.kind}: {.ranges[*].cidr}", false), "CidrReport: 10.0.0.0/8");
+        assert_eq!(printed("jsonpath-as-json={.kind}", false), "[\n    \"CidrReport\"\n]\n");
+        assert_eq!(printed("custom-columns=a:.cidr,B:.no", false), "a            B\n10.0.0.0/8   <none>\n");
     }
 
     #[test]
@@ -272,7 +289,16 @@ mod tests {
         assert!(piped.contains("a\u{202e}\\u001b[2J"), "{piped}");
         let shown = printed("json", true);
         assert!(shown.contains("a\\u202e\\u001b[2J"), "{shown}");
-        for format in ["json", "yaml", "table", "wide", "name"] {
+        for format in [
+            "json",
+            "yaml",
+            "table",
+            "wide",
+            "name",
+            "jsonpath={.ranges[*].text}{\"\\n\"}",
+            "jsonpath-as-json={..text}",
+            "custom-columns=TEXT:.text",
+        ] {
             let shown = printed(format, true);
             assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{format}: {shown}");
         }

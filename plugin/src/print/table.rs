@@ -4,6 +4,8 @@
 use super::text::Text;
 
 const GUTTER: usize = 3;
+/// kubectl gives every column at least this.
+const NARROWEST: usize = 3;
 
 /// Builds the cells of a row out of anything that becomes [`Text`].
 #[macro_export]
@@ -23,6 +25,11 @@ impl Column {
     /// A column with its header; shown in upper case.
     pub fn new(header: impl Into<String>) -> Self {
         Self { header: header.into().to_uppercase(), right: false, wide: false }
+    }
+
+    /// A column whose header is shown as it is: the user wrote it.
+    pub(super) fn verbatim(header: impl Into<String>) -> Self {
+        Self { header: header.into(), right: false, wide: false }
     }
 
     /// Aligned to the right: numbers.
@@ -89,7 +96,7 @@ impl Table {
         let lines = || look.headers.then_some(&header).into_iter().chain(&self.rows);
         let widths: Vec<usize> = shown
             .iter()
-            .map(|(index, _)| lines().filter_map(|row| row.get(*index)).map(Text::width).max().unwrap_or(0))
+            .map(|(index, _)| lines().filter_map(|row| row.get(*index)).map(Text::width).fold(NARROWEST, usize::max))
             .collect();
 
         for row in lines() {
