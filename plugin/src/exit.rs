@@ -76,10 +76,11 @@ impl FailOn {
 /// `--fail-on`. Each command has its own default: `error` where it is asked to judge, `never` where it
 /// only shows.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Output")]
 pub struct FailOnArgs {
     /// Exit with 1 where there are findings of this severity or worse [default: error for check,
     /// verify and preflight, never for what only shows]
-    #[arg(long, value_name = "SEVERITY", value_enum)]
+    #[arg(long, global = true, value_name = "SEVERITY", value_enum)]
     pub fail_on: Option<FailOn>,
 }
 

@@ -1,10 +1,14 @@
 //! What makes a binary a good kubectl plugin: flags, the cluster client, snapshots, printers.
 
+mod app;
 pub mod args;
 pub mod cluster;
+pub mod complete;
 pub mod duration;
 pub mod exit;
 pub mod from;
 pub mod print;
 pub mod progress;
 pub mod tls;
+
+pub use app::{Failure, Plugin, command, main, parse};

@@ -12,6 +12,7 @@ const EXTRA: &[&str] = &["svg"];
 
 /// The flags about output, on every command.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE or
     /// custom-columns=HEADER:PATH,…
