@@ -59,7 +59,7 @@ pub struct KubeProxyConfig {
     pub interface_name_prefix: String,
     /// The node that the configuration was made for; empty for the machine's own name.
     pub hostname_override: String,
-    /// The nodes' addresses that NodePorts are opened on.
+    /// The nodes' addresses that node ports are opened on.
     pub node_port_addresses: Vec<String>,
     /// Whether all traffic to Services is masqueraded.
     pub masquerade_all: bool,

@@ -1,6 +1,9 @@
 //! What is known about a cluster's address ranges.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -155,9 +158,38 @@ pub struct PodTable {
     pub host_network: u64,
     /// Live pods of their own network that have no address (yet).
     pub without_address: u64,
+    index: HashMap<String, u32>,
 }
 
 impl PodTable {
+    /// The index of a node, which is noted when it is met for the first time; `u32::MAX` for no node.
+    pub fn node_index(&mut self, name: &str) -> u32 {
+        if name.is_empty() {
+            return u32::MAX;
+        }
+        if let Some(index) = self.index.get(name) {
+            return *index;
+        }
+        let index = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.nodes.push(name.to_owned());
+        self.per_node.push(0);
+        self.index.insert(name.to_owned(), index);
+        index
+    }
+
+    /// Live pods with a network of their own on a node.
+    pub fn on_node(&self, name: &str) -> u64 {
+        let count = self.index.get(name).and_then(|index| self.per_node.get(*index as usize));
+        count.copied().map_or(0, u64::from)
+    }
+
+    /// Sorts by address, and drops what was given twice.
+    pub fn sort(&mut self) {
+        self.addresses.sort_unstable_by_key(|a| (a.ip, a.node, a.pod));
+        let names = &self.names;
+        self.addresses.dedup_by(|a, b| a.ip == b.ip && a.node == b.node && names.get(a.pod) == names.get(b.pod));
+    }
+
     /// The addresses inside a prefix; the table must be sorted.
     pub fn inside(&self, cidr: &Cidr) -> &[PodAddress] {
         let from = self.addresses.partition_point(|a| a.ip < cidr.first());
@@ -208,6 +240,8 @@ pub struct NodeFacts {
     pub pod_cidrs: Vec<Cidr>,
     /// `InternalIP` and `ExternalIP` addresses.
     pub addresses: Vec<IpAddr>,
+    /// Those of them that are internal.
+    pub internal: Vec<IpAddr>,
     /// `status.capacity.pods`.
     pub max_pods: Option<u64>,
     /// `Ready` is `True`.

@@ -80,7 +80,7 @@ pub struct NextHop {
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Where to; `default` is 0.0.0.0/0 or ::/0.
+    /// Where to; `default` is `0.0.0.0/0` or `::/0`.
     pub destination: Cidr,
     /// What happens there.
     pub kind: RouteKind,

@@ -239,7 +239,6 @@ fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
     for (line, content) in (1..).zip(text.lines()) {
         let words: Vec<&str> = content.split_whitespace().collect();
         match words.as_slice() {
-            [] => {}
             [index, name, rest @ ..] if is_index(index) => interfaces.push(Interface {
                 name: name.trim_end_matches(':').split('@').next().unwrap_or_default().to_owned(),
                 mtu: value_of(rest, "mtu").and_then(|mtu| mtu.parse().ok()),
@@ -256,7 +255,7 @@ fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
             }
             [link, ..] if link.starts_with("link/") => {
                 if let Some(interface) = interfaces.last_mut() {
-                    interface.link_type = link.trim_start_matches("link/").to_owned();
+                    link.trim_start_matches("link/").clone_into(&mut interface.link_type);
                 }
             }
             _ => {}

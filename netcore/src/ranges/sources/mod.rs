@@ -7,33 +7,58 @@ mod aws;
 mod azure;
 pub mod calico;
 pub mod cilium;
+mod control_plane;
 mod copies;
 mod coredns;
 mod environment;
 mod fields;
+mod flagz;
+mod flannel;
 mod gke;
+mod ip_addresses;
 mod ipam;
+pub mod kept;
 mod kube_ovn;
+mod kube_proxy;
 mod kube_router;
 mod kube_vip;
+mod kubeadm;
 mod masquerade;
 mod metallb;
+mod metrics;
 mod multus;
+mod nodes;
+mod object;
 mod openshift;
 mod ovn_kubernetes;
+mod pods;
+mod routes;
+mod service_cidrs;
+mod services;
 mod workload;
 
 pub use calico::Calico;
 pub use cilium::Cilium;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use control_plane::{Component, Member};
 pub use copies::{FullSubnet, InternalNetwork, MasqueradeList, NodePrefix, ServiceCopy};
+pub use flannel::{FlannelConf, NodeSubnetEnv};
 pub use ipam::Ipam;
 pub use kube_ovn::KubeOvnSubnet;
+pub use kube_proxy::{KubeProxy, KubeProxyWorkload};
+pub use kubeadm::Kubeadm;
 pub use metallb::{Announcements, PoolNames};
+pub use metrics::Allocator;
+pub use object::{Argument, Arguments, FILE_ANNOTATION};
+pub use routes::NodeNetwork;
+pub use service_cidrs::ServiceCidr;
 
 use super::{Origin, Source};
 use crate::cidr::Cidr;
+
+/// The node of files that name none.
+pub const UNNAMED: &str = "-";
 
 /// What the sources know beside ranges.
 #[derive(Debug, Default)]
@@ -42,6 +67,28 @@ pub struct Known {
     pub ipams: Vec<(Ipam, Origin)>,
     /// The uid of namespace `kube-system`, which names the cluster.
     pub cluster_uid: Option<String>,
+    /// `ServiceCIDR` objects.
+    pub service_cidrs: Vec<ServiceCidr>,
+    /// The service ranges in the API server's own flags.
+    pub flagz_service_range: Option<Vec<Cidr>>,
+    /// The API server's ClusterIP allocators by range.
+    pub allocators: BTreeMap<Cidr, Allocator>,
+    /// Control-plane components that run as pods.
+    pub control_plane: Vec<Member>,
+    /// kubeadm's record.
+    pub kubeadm: Vec<Kubeadm>,
+    /// Every place that configures kube-proxy.
+    pub kube_proxies: Vec<KubeProxy>,
+    /// DaemonSets and pods that run kube-proxy.
+    pub kube_proxy_workloads: Vec<KubeProxyWorkload>,
+    /// ConfigMaps that flannel's DaemonSets mount: namespace and name.
+    pub flannel_maps: Vec<(String, String)>,
+    /// flannel's configuration.
+    pub flannel_confs: Vec<FlannelConf>,
+    /// flannel's `subnet.env` by node; [`UNNAMED`] for a file that names none.
+    pub subnet_envs: BTreeMap<String, NodeSubnetEnv>,
+    /// Routes and interfaces by node; [`UNNAMED`] for files that name none.
+    pub networks: BTreeMap<String, NodeNetwork>,
     /// Calico's pools, blocks and settings.
     pub calico: Calico,
     /// Cilium's settings, nodes and pools.
@@ -93,6 +140,18 @@ impl Known {
 
 /// Every source, in the order in which their facts are shown.
 pub static ALL: &[&dyn Source] = &[
+    &service_cidrs::ServiceCidrs,
+    &ip_addresses::IpAddresses,
+    &flagz::Flagz,
+    &metrics::Metrics,
+    &control_plane::ControlPlane,
+    &kubeadm::KubeadmConfig,
+    &nodes::Nodes,
+    &pods::Pods,
+    &services::Services,
+    &kube_proxy::KubeProxySource,
+    &flannel::Flannel,
+    &routes::Routes,
     &calico::CalicoConfig,
     &calico::IpPools,
     &calico::CalicoIpam,
