@@ -1,10 +1,14 @@
 //! The checks, grouped by what they are about. Each is a row of [`ALL`]: its documentation, the
 //! kinds it needs, and a pure function over the facts.
 
+mod calico;
+mod cilium;
 mod cloud;
 mod copies;
+mod examples;
 mod internal;
 mod load_balancers;
+mod pools;
 mod reserved;
 
 use super::Facts;
@@ -61,8 +65,16 @@ impl Findings<'_> {
 }
 
 /// Every check, by id.
-pub static ALL: &[&[Check]] =
-    &[load_balancers::CHECKS, reserved::CHECKS, internal::CHECKS, copies::CHECKS, cloud::CHECKS];
+pub static ALL: &[&[Check]] = &[
+    load_balancers::CHECKS,
+    calico::CHECKS,
+    pools::CHECKS,
+    reserved::CHECKS,
+    internal::CHECKS,
+    copies::CHECKS,
+    cilium::CHECKS,
+    cloud::CHECKS,
+];
 
 /// Runs every check: findings, worst first, then by id and subject; and which checks were not made.
 pub fn run(facts: &Facts) -> (Vec<Finding>, Vec<Unreadable>) {
@@ -85,6 +97,15 @@ fn run_these<'a>(checks: impl IntoIterator<Item = &'a Check>, facts: &Facts) -> 
     found.dedup();
     not_checked.sort();
     not_checked.dedup();
+    (found, not_checked)
+}
+
+/// What one check finds, and why it could not.
+#[cfg(test)]
+fn run_one(id: &str, facts: &Facts) -> (Vec<Finding>, Vec<Unreadable>) {
+    let (mut found, mut not_checked) = run(facts);
+    found.retain(|finding| finding.id == id);
+    not_checked.retain(|unreadable| unreadable.source == format!("check {id}"));
     (found, not_checked)
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Calico, Twice};
 use crate::{
     calico::{self, AllocationKind, IpamSettings},
-    cidr::parse_list,
-    cluster::resources,
+    cidr::{parse_ip, parse_list},
+    cluster::{resources, wire},
     ranges::{Confidence, Facts, Given, Origin, Source, Want, sources::Ipam},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(in crate::ranges) static BLOCKS: Twice =
     Twice { api: &resources::CALICO_IPAMBLOCKS_V3, storage: &resources::CALICO_IPAMBLOCKS_V1 };
 /// The affinities in both API groups.
-pub(in crate::ranges) static AFFINITIES: Twice =
+static AFFINITIES: Twice =
     Twice { api: &resources::CALICO_BLOCKAFFINITIES_V3, storage: &resources::CALICO_BLOCKAFFINITIES_V1 };
 /// The settings in both API groups, which name the kind differently.
 pub(in crate::ranges) static SETTINGS: Twice =
@@ -42,6 +42,9 @@ impl Source for CalicoIpam {
     }
 
     fn take(&self, given: Given<'_>, facts: &mut Facts) {
+        if let Given::Pod(pod) = given {
+            take_leaving(pod, &mut facts.known.calico);
+        }
         let Given::Object(resource, object) = given else { return };
         if BLOCKS.is(resource) {
             if let Err(error) = calico::block(object, &mut facts.known.calico.blocks) {
@@ -81,6 +84,13 @@ impl Source for CalicoIpam {
     fn applies(&self, facts: &Facts) -> Option<String> {
         facts.known.calico.sign.clone()
     }
+}
+
+fn take_leaving(pod: &wire::Pod, calico: &mut Calico) {
+    let leaving = pod.metadata.as_ref().is_some_and(|meta| meta.deletion_timestamp.is_some());
+    let Some(status) = pod.status.as_ref().filter(|_| leaving) else { return };
+    let texts = std::iter::once(&status.pod_ip).chain(status.pod_ips.iter().map(|ip| &ip.ip));
+    calico.leaving.extend(texts.filter_map(|text| parse_ip(text).ok()).map(|(ip, _)| ip));
 }
 
 fn take_settings(object: &Value, kind: &str, calico: &mut Calico) {

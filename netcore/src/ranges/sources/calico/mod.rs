@@ -10,7 +10,10 @@ mod pools;
 #[cfg(test)]
 pub(in crate::ranges) mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
 
 use serde_json::Value;
 
@@ -19,7 +22,9 @@ pub use config::CalicoConfig;
 pub use felix::FelixConfigurations;
 pub use installation::Installations;
 pub use ipam::CalicoIpam;
+pub(in crate::ranges) use ipam::{BLOCKS, SETTINGS};
 pub use node::CalicoNode;
+pub(in crate::ranges) use pools::IPPOOLS;
 pub use pools::IpPools;
 
 use crate::{
@@ -46,8 +51,8 @@ pub struct Calico {
     pub reserved: RangeSet,
     /// Tunnel addresses that nodes say they have: address, node, annotation.
     pub tunnels: Vec<(IpAddr, String, &'static str)>,
-    /// Service ranges that are announced over BGP, and where that is set.
-    pub announced: Vec<(Vec<Cidr>, Origin)>,
+    /// Addresses of pods that are being deleted.
+    pub leaving: HashSet<IpAddr>,
     /// Pod ranges that calico-node was to make pools of at its first start.
     first_pools: Vec<(Cidr, String, Origin)>,
     /// The nodes' own networks by prefix: one node that has it, and how many do.

@@ -5,7 +5,10 @@ use serde_json::Value;
 use crate::{
     cidr::parse_list,
     cluster::resources,
-    ranges::{Confidence, Facts, Given, Origin, Role, Source, Want, sources::Ipam},
+    ranges::{
+        Confidence, Facts, Given, Origin, Role, Source, Want,
+        sources::{Ipam, MasqueradeList},
+    },
 };
 
 /// The ConfigMap's name.
@@ -92,18 +95,21 @@ fn take_config(object: &Value, facts: &mut Facts) {
         }
         for key in keys {
             let Some(text) = data(&key) else { continue };
+            let mut cidrs = Vec::new();
             for entry in parse_list(text) {
                 match entry {
-                    Ok(written) if native && masquerades => {
-                        facts.known.cilium.native_routing.push((written.cidr, origin(&key)));
-                    }
-                    Ok(_) => {}
+                    Ok(written) => cidrs.push(written.cidr),
                     Err(error) => facts.problem(&configmap, format!("data.{key}: {error}")),
                 }
+            }
+            if native && masquerades {
+                let list = MasqueradeList { agent: "cilium", cidrs, origin: origin(&key) };
+                facts.known.masquerade_lists.push(list);
             }
         }
     }
 }
+
 fn ipam_of(mode: &str) -> Option<Ipam> {
     match mode {
         "cluster-pool" | "cluster-pool-v2beta" => Some(Ipam::CiliumClusterPool),
