@@ -5,7 +5,7 @@ use super::Twice;
 use crate::{
     cidr::parse_list,
     cluster::resources,
-    ranges::{Confidence, Facts, Given, Origin, Role, Source, Want, sources::ServiceCopy},
+    ranges::{Confidence, Facts, Given, Origin, Role, Source, Want},
 };
 
 static BGP_CONFIGURATIONS: Twice =
@@ -44,9 +44,8 @@ impl Source for BgpConfigurations {
                     }
                 }
             }
-            let copy = ServiceCopy { component: "calico", cidrs, origin };
-            if !facts.known.service_copies.contains(&copy) {
-                facts.known.service_copies.push(copy);
+            if !facts.known.calico.announced.iter().any(|(_, known)| *known == origin) {
+                facts.known.calico.announced.push((cidrs, origin));
             }
         }
         for field in ["serviceExternalIPs", "serviceLoadBalancerIPs"] {

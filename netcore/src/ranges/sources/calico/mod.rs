@@ -53,6 +53,8 @@ pub struct Calico {
     pub tunnels: Vec<(IpAddr, String, &'static str)>,
     /// Addresses of pods that are being deleted.
     pub leaving: HashSet<IpAddr>,
+    /// Service ranges that are announced over BGP, and where that is set.
+    pub announced: Vec<(Vec<Cidr>, Origin)>,
     /// Pod ranges that calico-node was to make pools of at its first start.
     first_pools: Vec<(Cidr, String, Origin)>,
     /// The nodes' own networks by prefix: one node that has it, and how many do.

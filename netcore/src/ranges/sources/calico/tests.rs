@@ -208,7 +208,7 @@ fn announced_service_ranges_are_a_copy_not_a_source() {
         json!({"serviceClusterIPs": [{"cidr": "10.96.0.0/12"}], "serviceLoadBalancerIPs": [{"cidr": "192.0.2.0/24"}]}),
     )]);
     assert_eq!(stated(&facts, Role::Service), Vec::<String>::new());
-    assert_eq!(facts.known.service_copies[0].cidrs, ["10.96.0.0/12".parse().unwrap()]);
+    assert_eq!(facts.known.calico.announced[0].0, ["10.96.0.0/12".parse().unwrap()]);
     assert_eq!(
         stated(&facts, Role::Loadbalancer),
         ["192.0.2.0/24 C bgpconfiguration default spec.serviceLoadBalancerIPs[0].cidr"]
@@ -251,7 +251,7 @@ fn cilium_says_mode_pools_and_copies() {
         ]
     );
     assert_eq!(stated(&facts, Role::Service), Vec::<String>::new());
-    assert_eq!(facts.known.masquerade_lists.len(), 1);
+    assert_eq!(facts.known.cilium.native_routing.len(), 1);
     assert_eq!(facts.known.cilium.lb_pools.len(), 1);
     assert_eq!(facts.ranges.iter().find(|f| f.role == Role::Pod).unwrap().share_of, None);
     assert_eq!(facts.infrastructure[0].1.kind, "Health");

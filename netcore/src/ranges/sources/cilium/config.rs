@@ -5,10 +5,7 @@ use serde_json::Value;
 use crate::{
     cidr::parse_list,
     cluster::resources,
-    ranges::{
-        Confidence, Facts, Given, Origin, Role, Source, Want,
-        sources::{Ipam, MasqueradeList},
-    },
+    ranges::{Confidence, Facts, Given, Origin, Role, Source, Want, sources::Ipam},
 };
 
 /// The ConfigMap's name.
@@ -95,16 +92,14 @@ fn take_config(object: &Value, facts: &mut Facts) {
         }
         for key in keys {
             let Some(text) = data(&key) else { continue };
-            let mut cidrs = Vec::new();
             for entry in parse_list(text) {
                 match entry {
-                    Ok(written) => cidrs.push(written.cidr),
+                    Ok(written) if native && masquerades => {
+                        facts.known.cilium.native_routing.push((written.cidr, origin(&key)));
+                    }
+                    Ok(_) => {}
                     Err(error) => facts.problem(&configmap, format!("data.{key}: {error}")),
                 }
-            }
-            if native && masquerades {
-                let list = MasqueradeList { agent: "cilium", cidrs, origin: origin(&key) };
-                facts.known.masquerade_lists.push(list);
             }
         }
     }

@@ -24,6 +24,8 @@ pub struct Cilium {
     pub sign: Option<String>,
     /// Ranges that the operator cuts up for the nodes, with the prefix length of a node's share.
     pub cluster_pools: Vec<(Cidr, Option<u8>, Origin)>,
+    /// Destinations that pods reach with their own address, where masquerading makes it matter.
+    pub native_routing: Vec<(Cidr, Origin)>,
     /// Nodes by name, with what their objects say.
     pub nodes: BTreeMap<String, NodeState>,
     /// Ranges of pods' pools: pool, range.
