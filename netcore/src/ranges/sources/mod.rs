@@ -6,15 +6,21 @@ mod antrea;
 mod aws;
 mod azure;
 pub mod calico;
+mod certificate;
 pub mod cilium;
+mod cluster_api;
 mod control_plane;
 mod copies;
 mod coredns;
+mod distribution;
 mod environment;
+mod events;
 mod fields;
 mod flagz;
 mod flannel;
 mod gke;
+mod identity;
+mod inference;
 mod ip_addresses;
 mod ipam;
 pub mod kept;
@@ -23,10 +29,12 @@ mod kube_proxy;
 mod kube_router;
 mod kube_vip;
 mod kubeadm;
+mod kubelet;
 mod masquerade;
 mod metallb;
 mod metrics;
 mod multus;
+mod node_args;
 mod nodes;
 mod object;
 mod openshift;
@@ -41,13 +49,17 @@ pub use calico::Calico;
 pub use cilium::Cilium;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use certificate::ServingCertificate;
+pub use cluster_api::CapiCluster;
 pub use control_plane::{Component, Member};
 pub use copies::{FullSubnet, InternalNetwork, MasqueradeList, NodePrefix, ServiceCopy};
+pub use events::{Event, REASONS};
 pub use flannel::{FlannelConf, NodeSubnetEnv};
 pub use ipam::Ipam;
 pub use kube_ovn::KubeOvnSubnet;
 pub use kube_proxy::{KubeProxy, KubeProxyWorkload};
 pub use kubeadm::Kubeadm;
+pub use kubelet::Kubelet;
 pub use metallb::{Announcements, PoolNames};
 pub use metrics::Allocator;
 pub use object::{Argument, Arguments, FILE_ANNOTATION};
@@ -77,6 +89,14 @@ pub struct Known {
     pub control_plane: Vec<Member>,
     /// kubeadm's record.
     pub kubeadm: Vec<Kubeadm>,
+    /// Kubelets by node.
+    pub kubelets: BTreeMap<String, Kubelet>,
+    /// Clusters of Cluster API.
+    pub capi_clusters: Vec<CapiCluster>,
+    /// Events about ranges.
+    pub events: Vec<Event>,
+    /// The API server's serving certificate.
+    pub certificate: Option<ServingCertificate>,
     /// Every place that configures kube-proxy.
     pub kube_proxies: Vec<KubeProxy>,
     /// DaemonSets and pods that run kube-proxy.
@@ -152,6 +172,13 @@ pub static ALL: &[&dyn Source] = &[
     &kube_proxy::KubeProxySource,
     &flannel::Flannel,
     &routes::Routes,
+    &kubelet::Kubelets,
+    &node_args::NodeArgs,
+    &cluster_api::ClusterApi,
+    &events::Events,
+    &certificate::Certificate,
+    &identity::Identity,
+    &distribution::Distribution,
     &calico::CalicoConfig,
     &calico::IpPools,
     &calico::CalicoIpam,
@@ -178,6 +205,7 @@ pub static ALL: &[&dyn Source] = &[
     &multus::Whereabouts,
     &masquerade::Masquerade,
     &coredns::CoreDns,
+    &inference::Inference,
 ];
 
 #[cfg(test)]
