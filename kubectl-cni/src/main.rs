@@ -1,1 +1,7 @@
-fn main() {}
+//! The entry point of `kubectl cni`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    plugin::main::<cli::Cli>()
+}

@@ -38,7 +38,7 @@ For completion behind kubectl itself, put a link to this binary, called
 kubectl_complete-NAME instead of kubectl-NAME, into a folder on PATH.")]
 pub struct CompletionArgs {
     /// The shell
-    #[arg(value_enum)]
+    #[arg(value_enum, value_name = "bash|zsh|fish|powershell", hide_possible_values = true)]
     pub shell: Shell,
 }
 

@@ -80,7 +80,7 @@ impl FailOn {
 pub struct FailOnArgs {
     /// Exit with 1 where there are findings of this severity or worse [default: error for check,
     /// verify and preflight, never for what only shows]
-    #[arg(long, global = true, value_name = "SEVERITY", value_enum)]
+    #[arg(long, global = true, value_name = "error|warning|info|never", value_enum, hide_possible_values = true)]
     pub fail_on: Option<FailOn>,
 }
 

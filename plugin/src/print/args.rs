@@ -24,7 +24,15 @@ pub struct OutputArgs {
     pub no_headers: bool,
 
     /// When to colour the output; auto follows the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = When::Auto, hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "auto|always|never",
+        value_enum,
+        default_value_t = When::Auto,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub color: When,
 }
 

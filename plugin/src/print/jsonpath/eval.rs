@@ -83,7 +83,7 @@ fn take<'a>(step: &'a Step, input: Results<'a>) -> Result<Results<'a>, String> {
 }
 
 /// A part of a value, borrowed where the value is.
-fn part<'a>(value: Cow<'a, Value>, get: impl Fn(&Value) -> Option<&Value>) -> Option<Cow<'a, Value>> {
+fn part(value: Cow<'_, Value>, get: impl Fn(&Value) -> Option<&Value>) -> Option<Cow<'_, Value>> {
     match value {
         Cow::Borrowed(value) => get(value).map(Cow::Borrowed),
         Cow::Owned(value) => get(&value).cloned().map(Cow::Owned),
