@@ -9,6 +9,7 @@ pub mod exit;
 pub mod from;
 pub mod print;
 pub mod progress;
+pub mod since;
 pub mod tls;
 
 pub use app::{Failure, Plugin, command, main, parse};

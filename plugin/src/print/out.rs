@@ -10,7 +10,7 @@ use anstream::AutoStream;
 use serde::Serialize;
 
 use super::{Detail, Format, OutputArgs, PrintError, Rows, Text, Tone, View, When, data, names, sanitize, table::Look};
-use crate::progress::Progress;
+use crate::{progress::Progress, since::Changes};
 
 /// Stdout for a report, stderr for what is said about it.
 pub struct Out {
@@ -101,6 +101,23 @@ impl Out {
         }
     }
 
+    /// Prints a report and what changed in it since an earlier one: `changes` in data, lines after it
+    /// for people. Rows and custom columns are those of the report.
+    pub fn report_since<T: Serialize>(
+        &mut self,
+        report: &T,
+        changes: &Changes,
+        rows: Rows,
+        view: impl FnOnce(Detail) -> View,
+    ) -> Result<(), PrintError> {
+        let both = WithChanges { report, changes };
+        self.report(&both, rows, |detail| {
+            let mut view = view(detail);
+            view.heading("changes").append(changes.view());
+            view
+        })
+    }
+
     /// Prints lines and tables.
     pub fn view(&mut self, view: &View) -> Result<(), PrintError> {
         let wide = self.format == Format::Wide;
@@ -124,6 +141,13 @@ impl Out {
         let progress = self.say.voice().progress.clone();
         progress.aside(|| self.stdout.text(text)).map_err(PrintError::Write)
     }
+}
+
+#[derive(Serialize)]
+struct WithChanges<'a, T> {
+    #[serde(flatten)]
+    report: &'a T,
+    changes: &'a Changes,
 }
 
 fn value(report: &impl Serialize) -> Result<serde_json::Value, PrintError> {
@@ -281,6 +305,30 @@ mod tests {
         assert_eq!(printed("jsonpath={.kind}: {.ranges[*].cidr}", false), "CidrReport: 10.0.0.0/8");
         assert_eq!(printed("jsonpath-as-json={.kind}", false), "[\n    \"CidrReport\"\n]\n");
         assert_eq!(printed("custom-columns=a:.cidr,B:.no", false), "a            B\n10.0.0.0/8   <none>\n");
+    }
+
+    #[test]
+    fn a_report_since_another_has_its_changes() {
+        let before = json!({"kind": "CidrReport", "ranges": []});
+        let after = json!({"kind": "CidrReport", "ranges": [{"role": "pod", "cidr": "10.0.0.0/8"}]});
+        let changes = Changes::between(&before, &after, "ranges").unwrap();
+        let printed = |format: &str| {
+            let args = OutputArgs { output: format.parse().unwrap(), ..OutputArgs::default() };
+            let (mut out, captured) = Out::captured(&args, false);
+            let view = |_| {
+                let mut view = View::new();
+                view.line("report");
+                view
+            };
+            out.report_since(&after, &changes, ROWS, view).unwrap();
+            captured.stdout()
+        };
+        assert_eq!(printed("table"), "report\n\nchanges\n+ ranges[pod 10.0.0.0/8]\n");
+        assert_eq!(printed("name"), "range/10.0.0.0/8\n");
+        let data: serde_json::Value = serde_json::from_str(&printed("json")).unwrap();
+        assert_eq!(data["changes"][0]["op"], "add");
+        assert_eq!(data["ranges"], after["ranges"]);
+        assert!(printed("yaml").contains("changes:\n- op: add\n"));
     }
 
     #[test]

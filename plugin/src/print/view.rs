@@ -57,6 +57,12 @@ impl View {
         self
     }
 
+    /// Everything of another view.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        self.parts.extend(other.parts);
+        self
+    }
+
     pub(super) fn render(&self, look: Look) -> String {
         let mut out = String::new();
         let mut gap = false;
