@@ -10,6 +10,7 @@ pub mod from;
 pub mod print;
 pub mod progress;
 pub mod since;
+pub mod record;
 pub mod tls;
 
 pub use app::{Failure, Plugin, command, main, parse};
