@@ -1,6 +1,6 @@
 //! Making the connection, and saying in words why it can't be made.
 
-use std::{path::Path, time::Duration};
+use std::{cell::RefCell, path::Path, time::Duration};
 
 use kube::{
     Client, Config,
@@ -14,7 +14,11 @@ use super::{
     kubeconfig::{self, Environment, Settings},
     request::{JSON, Transport},
 };
-use crate::args::{InputArgs, KubeArgs};
+use crate::{
+    args::{InputArgs, KubeArgs},
+    from::{self, recording::Cluster as Recorded},
+    record::{RecordError, Recorder},
+};
 
 /// How long a server may be silent: what it gives itself for a request.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -79,13 +83,11 @@ pub enum ConnectError {
     #[error("--as-group and --as-uid need --as: nobody is impersonated")]
     ImpersonatesNobody,
     /// Files that can't be read.
-    #[error("{path}: {reason}")]
-    Input {
-        /// The path of `--from`.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+    #[error(transparent)]
+    From(#[from] from::FromError),
+    /// A recording that can't be written.
+    #[error("--record {0}")]
+    Record(#[from] RecordError),
     /// The server gave no answer.
     #[error("the API server {server} can't be reached: {reason}")]
     Unreachable {
@@ -141,8 +143,8 @@ impl Cluster {
     /// Where there is no such cluster, or it does not answer, or does not know the user.
     pub async fn connect(kube: &KubeArgs, input: &InputArgs) -> Result<Self, ConnectError> {
         if let Some(path) = &input.from {
-            let reason = "files can't be read yet".to_owned();
-            return Err(ConnectError::Input { path: path.display().to_string(), reason });
+            let cluster = Self::open(path, kube, input)?;
+            return cluster.recorded(input);
         }
         let variable = |name: &str| std::env::var(name).ok();
         let environment = Environment { variable: &variable, home: std::env::home_dir() };
@@ -151,8 +153,10 @@ impl Cluster {
         let namespace = config.default_namespace.clone();
         let endpoint = endpoint(&config);
         let client = client(config).map_err(|reason| ConnectError::Credentials { reason })?;
-        let transport = Transport { client, whole: kube.request_timeout.limit(), idle: SILENCE, trace: None };
+        let transport =
+            Transport { client, whole: kube.request_timeout.limit(), idle: SILENCE, patient: true, trace: None };
         let mut cluster = Self::over(transport, namespace);
+        cluster.endpoint = Some(endpoint);
         let version = match cluster.fetch("/version", JSON).await {
             Ok(bytes) => git_version(&bytes),
             Err(ReadError::Unauthorized(reason)) => return Err(ConnectError::Unauthorized { server, reason }),
@@ -162,13 +166,52 @@ impl Cluster {
             // Whoever may not ask for the version may still read the rest.
             Err(_) => None,
         };
-        cluster.endpoint = Some(endpoint);
         cluster.about = About { context, server: Some(server), version };
+        cluster.recorded(input)
+    }
+
+    /// Files instead of a cluster.
+    fn open(path: &Path, kube: &KubeArgs, input: &InputArgs) -> Result<Self, ConnectError> {
+        let node = match input.nodes.as_slice() {
+            [node] => Some(node.clone()),
+            _ => None,
+        };
+        let snapshot = from::open(&path.display().to_string(), &from::Options { node })?;
+        let client = snapshot.client();
+        let transport = Transport { client, whole: None, idle: SILENCE, patient: false, trace: None };
+        let namespace = kube.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let mut cluster = Self::over(transport, namespace);
+        if let Some(recording) = &snapshot.info().recording {
+            let Recorded { context, server, version, .. } = recording.cluster.clone();
+            cluster.about = About { context, server, version };
+        }
+        cluster.snapshot = Some(snapshot);
         Ok(cluster)
     }
 
+    /// Begins the recording that was asked for.
+    pub(super) fn recorded(self, input: &InputArgs) -> Result<Self, ConnectError> {
+        let Some(folder) = &input.record else { return Ok(self) };
+        let program = std::env::current_exe().ok();
+        let program = program.as_deref().and_then(Path::file_stem).map(|name| name.to_string_lossy().into_owned());
+        let writer = format!("{} {}", program.unwrap_or_default(), env!("CARGO_PKG_VERSION"));
+        let mut recorder = Recorder::create(folder, writer.trim())?;
+        let About { context, server, version } = self.about.clone();
+        recorder.cluster(|cluster| *cluster = Recorded { context, server, version, ..Recorded::default() });
+        self.recorder.replace(Some(recorder));
+        Ok(self)
+    }
+
     pub(super) fn over(transport: Transport, namespace: String) -> Self {
-        Self { transport, about: About::default(), endpoint: None, namespace, groups: tokio::sync::OnceCell::new() }
+        Self {
+            transport,
+            about: About::default(),
+            endpoint: None,
+            namespace,
+            groups: tokio::sync::OnceCell::new(),
+            snapshot: None,
+            recorder: RefCell::new(None),
+        }
     }
 }
 

@@ -49,10 +49,10 @@ pub enum ReadError {
     /// The answer is not what was asked for.
     #[error("{0}")]
     Malformed(String),
-    /// What was read could not be written to the recording.
-    #[error("{0}")]
-    Record(String),
 }
+
+/// The reason under which a recording keeps that no answer came at all.
+const NO_ANSWER: &str = "NoAnswer";
 
 impl From<ReadError> for ReadStatus {
     fn from(error: ReadError) -> Self {
@@ -94,6 +94,9 @@ impl ReadError {
         if message == ReadStatus::NOT_RECORDED {
             return Self::NotRecorded;
         }
+        if status.as_ref().is_some_and(|status| status.reason == NO_ANSWER) {
+            return Self::Connection(message);
+        }
         match code {
             StatusCode::FORBIDDEN => Self::Forbidden(message),
             StatusCode::UNAUTHORIZED => Self::Unauthorized(message),
@@ -103,6 +106,20 @@ impl ReadError {
                 resume: status.and_then(|status| status.metadata).map(|meta| meta.next).filter(|next| !next.is_empty()),
             },
             code => Self::Status { code: code.as_u16(), message },
+        }
+    }
+
+    /// As a recording keeps it: status, reason, message. Read back, it says the same.
+    pub(super) fn recorded(&self) -> (u16, &'static str, String) {
+        match self {
+            Self::Forbidden(message) => (403, "Forbidden", message.clone()),
+            Self::Unauthorized(message) => (401, "Unauthorized", message.clone()),
+            Self::NotFound(message) => (404, "NotFound", message.clone()),
+            Self::Expired { message, .. } => (410, "Expired", message.clone()),
+            Self::Status { code, message } => (*code, "", message.clone()),
+            Self::NotRecorded | Self::TimedOut(_) | Self::Connection(_) | Self::Malformed(_) => {
+                (0, NO_ANSWER, self.to_string())
+            }
         }
     }
 
@@ -175,6 +192,24 @@ mod tests {
         body.extend(Envelope { raw: status.encode_to_vec() }.encode_to_vec());
         let error = ReadError::of(StatusCode::GONE, &body);
         assert_eq!(error, ReadError::Expired { message: "too old".to_owned(), resume: Some("go-on".to_owned()) });
+    }
+
+    #[test]
+    fn what_is_recorded_reads_back_the_same() {
+        for error in [
+            ReadError::Forbidden("no".to_owned()),
+            ReadError::Unauthorized("who".to_owned()),
+            ReadError::NotFound("what".to_owned()),
+            ReadError::Status { code: 429, message: "busy".to_owned() },
+            ReadError::TimedOut(Duration::from_secs(60)),
+            ReadError::Connection("connection refused".to_owned()),
+            ReadError::Malformed("the answer ends in the middle".to_owned()),
+        ] {
+            let (code, reason, message) = error.recorded();
+            let body = serde_json::json!({"kind": "Status", "reason": reason, "message": message}).to_string();
+            let code = StatusCode::from_u16(if code == 0 { 503 } else { code }).unwrap();
+            assert_eq!(ReadError::of(code, body.as_bytes()).to_string(), error.to_string());
+        }
     }
 
     #[test]

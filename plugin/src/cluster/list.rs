@@ -38,18 +38,37 @@ impl Cluster {
         selection: Selection<'_>,
         each: &mut dyn FnMut(Item<'_>),
     ) -> ReadStatus {
+        let mut absent = ReadStatus::Absent;
         for version in self.versions(resource).await {
             let url = Url::new(resource, version, selection);
-            let accept = if has_protobuf(resource) { PROTOBUF } else { JSON };
+            let path = url.page(None);
+            // A recording is JSON, so that is what is asked for.
+            let lean = has_protobuf(resource) && !self.is_recorded() && !self.is_offline();
+            let accept = if lean { PROTOBUF } else { JSON };
             let mut list = List { transport: &self.transport, url, accept, seen: Seen::default() };
-            match list.read(each).await {
-                Ok(()) => return ReadStatus::Complete,
-                Err(ReadError::NotFound(_)) if list.seen.count == 0 => {}
-                Err(error) if list.seen.count == 0 => return error.into(),
-                Err(error) => return ReadStatus::Partial(format!("{error} after {}", objects(list.seen.count))),
+            let mut kept = |item: Item<'_>| {
+                self.record(|recorder| recorder.object(resource, version, item.bytes));
+                each(item);
+            };
+            let outcome = list.read(&mut kept).await;
+            let count = list.seen.count;
+            match outcome {
+                Ok(()) => {
+                    self.record(|recorder| recorder.listed(resource, &path));
+                    return ReadStatus::Complete;
+                }
+                Err(ReadError::NotRecorded) if count == 0 => absent = ReadStatus::not_recorded(),
+                Err(error) => {
+                    self.record_error(&path, &error, count);
+                    match error {
+                        ReadError::NotFound(_) if count == 0 => {}
+                        error if count == 0 => return error.into(),
+                        error => return ReadStatus::Partial(format!("{error} after {}", objects(count))),
+                    }
+                }
             }
         }
-        ReadStatus::Absent
+        absent
     }
 }
 

@@ -11,7 +11,7 @@ mod proxy;
 mod request;
 mod split;
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use http::Method;
 use netcore::cluster::Resource;
@@ -21,7 +21,10 @@ pub use error::ReadError;
 pub use list::Selection;
 pub use request::Trace;
 
-use crate::from::recording::SERVING_CERTIFICATE;
+use crate::{
+    from::{self, Snapshot, recording::SERVING_CERTIFICATE},
+    record::{RecordError, Recorder},
+};
 use discovery::Groups;
 use request::{JSON, Transport};
 
@@ -35,6 +38,8 @@ pub struct Cluster {
     endpoint: Option<Endpoint>,
     namespace: String,
     groups: tokio::sync::OnceCell<Groups>,
+    snapshot: Option<Snapshot>,
+    recorder: RefCell<Option<Recorder>>,
 }
 
 /// Which cluster it is.
@@ -98,15 +103,20 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<Vec<u8>>, ReadError> {
         let namespace = (!namespace.is_empty()).then(|| encode(namespace));
+        let mut missing = Ok(None);
         for version in self.versions(resource).await {
             let path = format!("{}/{}", resource.path(version, namespace.as_deref()), encode(name));
             match self.fetch(&path, JSON).await {
-                Ok(bytes) => return Ok(Some(bytes)),
+                Ok(bytes) => {
+                    self.record(|recorder| recorder.object(resource, version, &bytes));
+                    return Ok(Some(bytes));
+                }
                 Err(ReadError::NotFound(_)) => {}
+                Err(ReadError::NotRecorded) => missing = Err(ReadError::NotRecorded),
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        missing
     }
 
     /// An answer that is no object (`/flagz`), at most 64 MiB; nothing where the server has no such path.
@@ -116,7 +126,10 @@ impl Cluster {
     pub async fn raw(&self, path: &str, accept: &str) -> Result<Option<String>, ReadError> {
         match self.fetch(path, accept).await {
             Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => Ok(Some(text)),
+                Ok(text) => {
+                    self.record(|recorder| recorder.raw(path, &text));
+                    Ok(Some(text))
+                }
                 Err(_) => Err(ReadError::Malformed(format!("the answer to {path} is not UTF-8"))),
             },
             Err(ReadError::NotFound(_)) => Ok(None),
@@ -146,14 +159,30 @@ impl Cluster {
         let Some(endpoint) = self.endpoint.clone() else {
             return self.raw(SERVING_CERTIFICATE, "application/x-pem-file").await;
         };
-        if !endpoint.tls {
+        let outcome = self.handshake(endpoint).await;
+        match &outcome {
+            Ok(Some(chain)) => self.record(|recorder| recorder.raw(SERVING_CERTIFICATE, chain)),
+            Ok(None) => {
+                self.record_error(
+                    SERVING_CERTIFICATE,
+                    &ReadError::NotFound("the server speaks plain HTTP".to_owned()),
+                    0,
+                );
+            }
+            Err(error) => self.record_error(SERVING_CERTIFICATE, error, 0),
+        }
+        outcome
+    }
+
+    async fn handshake(&self, endpoint: Endpoint) -> Result<Option<String>, ReadError> {
+        let Endpoint { host, port, tls, name, proxied } = endpoint;
+        if !tls {
             return Ok(None);
         }
-        if endpoint.proxied {
+        if proxied {
             return Err(ReadError::Connection("not asked for: the server is behind a proxy".to_owned()));
         }
         let limit = self.transport.whole.unwrap_or(HANDSHAKE);
-        let Endpoint { host, port, name, .. } = endpoint;
         let chain = move || crate::tls::presented_chain(&host, port, name.as_deref(), limit);
         match tokio::task::spawn_blocking(chain).await {
             Ok(chain) => chain.map(Some).map_err(ReadError::Connection),
@@ -161,14 +190,67 @@ impl Cluster {
         }
     }
 
+    /// Whether files are read instead of an API server.
+    pub fn is_offline(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// The files that are read instead of an API server.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Whether this run is recorded.
+    pub fn is_recorded(&self) -> bool {
+        self.recorder.borrow().is_some()
+    }
+
+    /// Writes to the recording, where there is one: for what is read past this client.
+    pub fn record(&self, write: impl FnOnce(&mut Recorder)) {
+        if let Some(recorder) = self.recorder.borrow_mut().as_mut() {
+            write(recorder);
+        }
+    }
+
+    /// Ends the recording, where there is one.
+    ///
+    /// # Errors
+    /// Where it could not be written.
+    pub fn finish_recording(&self) -> Result<(), RecordError> {
+        self.recorder.take().map_or(Ok(()), Recorder::finish)
+    }
+
+    fn record_error(&self, path: &str, error: &ReadError, after: u64) {
+        // What old files do not hold, new ones do not hold either.
+        if *error != ReadError::NotRecorded {
+            let (status, reason, message) = error.recorded();
+            self.record(|recorder| recorder.answer(path, status, reason, &message, after));
+        }
+    }
+
     async fn fetch(&self, path: &str, accept: &str) -> Result<Vec<u8>, ReadError> {
-        self.transport.get(path, accept).await?.whole().await
+        let answer = async { self.transport.get(path, accept).await?.whole().await }.await;
+        if let Err(error) = &answer {
+            self.record_error(path, error, 0);
+        }
+        answer
+    }
+
+    /// The API groups; a dump has what was dumped, which says nothing about the cluster.
+    async fn groups(&self) -> Groups {
+        if self.snapshot().is_some_and(|snapshot| snapshot.info().kind == from::Kind::Dump) {
+            return Groups::default();
+        }
+        let text = self.raw("/apis", JSON).await.ok().flatten();
+        Groups::parse(text.as_deref())
     }
 
     /// The versions of a kind that are worth asking for.
     async fn versions(&self, resource: &'static Resource) -> Vec<&'static str> {
-        let groups = self.groups.get_or_init(|| async { Groups::parse(self.fetch("/apis", JSON).await.ok()) });
-        if resource.group.is_empty() { resource.versions.to_vec() } else { groups.await.served(resource) }
+        if resource.group.is_empty() {
+            return resource.versions.to_vec();
+        }
+        self.groups.get_or_init(|| self.groups()).await.served(resource)
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Transport {
     pub(super) whole: Option<Duration>,
     /// How long a server may be silent.
     pub(super) idle: Duration,
+    /// Whether a busy server is asked again; files are not.
+    pub(super) patient: bool,
     /// Told about every answer.
     pub(super) trace: Option<Trace>,
 }
@@ -93,7 +95,9 @@ impl Transport {
                 trace(&format!("{method} {path} {}", code.as_u16()));
             }
             let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            if let Some(pause) = pause(code, asked.map(Duration::from_secs), tries, &limits) {
+            if self.patient
+                && let Some(pause) = pause(code, asked.map(Duration::from_secs), tries, &limits)
+            {
                 tries += 1;
                 tokio::time::sleep(pause).await;
                 continue;
@@ -147,8 +151,8 @@ impl Answer {
 /// In words why a body ended early.
 fn broken(error: &kube::Error) -> String {
     let text = super::error::innermost(error);
-    let early = text.contains("end of file") || text.contains("EOF") || text.contains("message completed");
-    if early || text.contains("reset") || text.contains("closed") { "connection closed".to_owned() } else { text }
+    let early = ["end of file", "unexpected EOF", "message completed", "reset by peer", "broken pipe"];
+    if early.iter().any(|part| text.contains(part)) { "connection closed".to_owned() } else { text }
 }
 
 fn request(method: &Method, path: &str, accept: &str, body: &Bytes) -> Result<Request<Body>, ReadError> {

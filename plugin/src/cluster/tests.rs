@@ -17,6 +17,7 @@ use netcore::cluster::{
     Item, ReadStatus, Resource, resources,
     wire::{IpAddress, Lean, Node, Pod, Service},
 };
+use serde_json::Value;
 
 use super::{
     Cluster, ReadError, Selection,
@@ -63,7 +64,7 @@ fn made(answers: Vec<Made>) -> (Cluster, Arc<Mutex<Vec<String>>>) {
         }
     });
     let client = kube::Client::new(service, "default");
-    let transport = Transport { client, whole: None, idle: Duration::from_millis(200), trace: None };
+    let transport = Transport { client, whole: None, idle: Duration::from_millis(200), patient: true, trace: None };
     (Cluster::over(transport, "default".to_owned()), asked)
 }
 
@@ -238,6 +239,77 @@ async fn nothing_is_created_but_as_a_dry_run() {
     assert!(cluster.create_dry_run("/x?dryRun=", &object).await.is_err());
     assert!(cluster.create_dry_run("/x#", &object).await.is_err());
     assert_eq!(*asked.lock().unwrap(), ["POST /api/v1/namespaces/default/services?dryRun=All"]);
+}
+
+/// What a run sees of a cluster, in words.
+async fn seen(cluster: &Cluster) -> Vec<String> {
+    let mut seen = Vec::new();
+    for resource in [&resources::PODS, &resources::NODES, &resources::SERVICES, &resources::NAMESPACES] {
+        let mut items = Vec::new();
+        let mut each = |item: Item<'_>| items.push(item.value().unwrap()["metadata"]["name"].to_string());
+        let status = cluster.list(resource, Selection::default(), &mut each).await;
+        seen.push(format!("{} {status:?} {items:?}", resource.plural));
+    }
+    let labelled = Selection { namespace: Some("a"), labels: Some("x=y"), ..Selection::default() };
+    let mut found = 0;
+    let status = cluster.list(&resources::DAEMONSETS, labelled, &mut |_| found += 1).await;
+    seen.push(format!("{status:?} {found}"));
+    for resource in [&resources::CILIUM_NODES, &resources::EVENTS, &resources::SERVICECIDRS] {
+        seen.push(format!("{:?}", cluster.list(resource, Selection::default(), &mut |_| {}).await));
+    }
+    for name in ["there", "gone", "denied"] {
+        let object = cluster.get(&resources::CONFIGMAPS, "kube-system", name).await;
+        let data = object.map(|json| json.map(|json| serde_json::from_slice::<Value>(&json).unwrap()["data"].take()));
+        seen.push(format!("{:?}", data.map_err(|error| error.to_string())));
+    }
+    for path in ["/flagz", "/metrics"] {
+        seen.push(format!("{:?}", cluster.raw(path, "text/plain").await.map_err(|error| error.to_string())));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_run_and_its_recording_see_the_same() {
+    let apis = r#"{"groups":[{"name":"apps","versions":[{"version":"v1"}]},
+        {"name":"networking.k8s.io","versions":[{"version":"v1"},{"version":"v1beta1"}]}]}"#;
+    let broken = Made { breaks: true, ..ok(r#"{"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}},{"#) };
+    let (cluster, asked) = made(vec![
+        ok(&page("more", &["p1", "p2"])),
+        ok(&page("", &["p3"])),
+        broken,
+        status(403, "services is forbidden"),
+        ok(&page("", &[])),
+        ok(apis),
+        ok(r#"{"metadata":{},"items":[{"metadata":{"name":"d","namespace":"a","labels":{"x":"y"}}}]}"#),
+        Made { breaks: true, ..ok("{") },
+        status(404, "no such version"),
+        ok(&page("", &["kubernetes"])),
+        ok(
+            r#"{"metadata":{"name":"there","namespace":"kube-system"},"data":{"ClusterConfiguration":"podSubnet: 10.0.0.0/8"}}"#,
+        ),
+        status(404, "gone not found"),
+        status(403, "denied"),
+        ok("v: 2\nservice-cluster-ip-range: 10.96.0.0/12\n"),
+        status(404, "no such path"),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let input = crate::args::InputArgs { record: Some(folder.path().join("r")), ..Default::default() };
+    let cluster = cluster.recorded(&input).unwrap();
+    let live = seen(&cluster).await;
+    assert_eq!(asked.lock().unwrap().len(), 15, "{asked:?}");
+    assert_eq!(live[1], r#"nodes Partial("connection closed after 2 objects") ["\"a\"", "\"b\""]"#);
+    cluster.finish_recording().unwrap();
+
+    // The recording again, recorded: nothing may get lost on the way.
+    let second =
+        crate::args::InputArgs { from: input.record, record: Some(folder.path().join("s")), ..Default::default() };
+    let replay = Cluster::connect(&crate::args::KubeArgs::default(), &second).await.unwrap();
+    assert!(replay.is_offline());
+    assert_eq!(seen(&replay).await, live);
+    replay.finish_recording().unwrap();
+    let third = crate::args::InputArgs { from: second.record, ..Default::default() };
+    let replay = Cluster::connect(&crate::args::KubeArgs::default(), &third).await.unwrap();
+    assert_eq!(seen(&replay).await, live);
 }
 
 /// Reads a kind in both encodings from the server of `$NET_TEST_KUBECONFIG`.

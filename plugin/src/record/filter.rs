@@ -1,13 +1,11 @@
 //! What of an object a recording keeps: lists of what may be kept, for each kind. Whatever is kept is
 //! masked too.
 
-use netcore::{
-    cluster::{Resource, resources},
-    probe::Probe,
-};
+use netcore::{cluster::Resource, probe::Probe};
 use serde_json::{Map, Value, json};
 
 use super::mask;
+use crate::from::recording::SERVING_CERTIFICATE;
 
 /// Annotations that say something about a network; an end in `/` or `.` or `-` is a beginning.
 const ANNOTATIONS: &[&str] = &[
@@ -363,8 +361,7 @@ pub(super) fn raw(path: &str, text: &str) -> String {
             .map(|line| if METRICS.iter().any(|name| line.starts_with(name)) { line } else { "" })
             .collect::<Vec<_>>()
             .join("\n"),
-        "/version" | "/apis" | "/api" => text.to_owned(),
-        crate::from::recording::SERVING_CERTIFICATE => text.to_owned(),
+        "/version" | "/apis" | "/api" | SERVING_CERTIFICATE => text.to_owned(),
         _ => mask::text(text).into_owned(),
     }
 }
@@ -383,6 +380,8 @@ pub(super) fn probe(probe: Probe, text: &str) -> std::borrow::Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use netcore::cluster::resources;
+
     use super::*;
 
     const SECRET: &str = "PLANTED";
