@@ -9,8 +9,8 @@ pub mod exit;
 pub mod from;
 pub mod print;
 pub mod progress;
-pub mod since;
 pub mod record;
+pub mod since;
 pub mod tls;
 
 pub use app::{Failure, Plugin, command, main, parse};
