@@ -85,8 +85,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    fn after(version: i64, namespace: &str, name: &str) -> Self {
-        let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+    fn after(version: i64, key: &str) -> Self {
         Self { version, start: format!("{key}\0") }
     }
 
@@ -118,8 +117,7 @@ impl Token {
     /// The first object that the list goes on with.
     fn position(&self, objects: &dyn Collection) -> usize {
         let (key, after) = self.start.strip_suffix('\0').map_or((self.start.as_str(), false), |key| (key, true));
-        let (namespace, name) = key.split_once('/').unwrap_or(("", key));
-        match objects.find(namespace, name) {
+        match objects.find(key) {
             Ok(index) => index + usize::from(after),
             Err(index) => index,
         }
@@ -136,17 +134,18 @@ fn page(objects: &dyn Collection, query: &Query, version: i64) -> Page {
     let limit = if query.limit == 0 { usize::MAX } else { query.limit };
     let start = query.token.as_ref().map_or(0, |token| token.position(objects));
     let everything = query.namespace.is_none() && query.selector.is_empty();
-    let wanted = |index: &usize| {
-        everything
-            || query.namespace.as_ref().is_none_or(|namespace| objects.key(*index).0 == *namespace)
-                && (query.selector.is_empty() || query.selector.matches(&objects.value(*index)))
-    };
+    let wanted =
+        |index: &usize| {
+            everything
+                || query.namespace.as_ref().is_none_or(|namespace| {
+                    objects.key(*index).split_once('/').is_some_and(|(own, _)| own == namespace)
+                }) && (query.selector.is_empty() || query.selector.matches(&objects.value(*index)))
+        };
     let mut rest = (start..objects.len()).filter(wanted);
     let indices: Vec<usize> = rest.by_ref().take(limit).collect();
     let mut metadata = json!({"resourceVersion": version.to_string()});
     if let (Some(last), Some(_)) = (indices.last(), rest.next()) {
-        let (namespace, name) = objects.key(*last);
-        metadata["continue"] = json!(Token::after(version, &namespace, &name).encode());
+        metadata["continue"] = json!(Token::after(version, &objects.key(*last)).encode());
         if query.selector.is_empty() {
             metadata["remainingItemCount"] = json!(1 + rest.count());
         }

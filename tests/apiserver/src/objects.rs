@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::encode::{Compiled, protobuf};
 
-/// Objects of one kind, ordered by namespace and name.
+/// Objects of one kind, in the order of their keys as text, as etcd has them: namespace `a-b` comes
+/// before `a`.
 pub trait Collection: Send + Sync {
     /// How many there are.
     fn len(&self) -> usize;
@@ -14,8 +15,8 @@ pub trait Collection: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Namespace and name of one.
-    fn key(&self, index: usize) -> (String, String);
+    /// `namespace/name` of one, or its name alone.
+    fn key(&self, index: usize) -> String;
     /// One whole object, with `apiVersion` and `kind`.
     fn value(&self, index: usize) -> Value;
     /// Appends one object as JSON; items of lists of Kubernetes' own kinds have no `apiVersion` and `kind`.
@@ -29,13 +30,12 @@ pub trait Collection: Send + Sync {
         out.len()
     }
 
-    /// The first object after a key, or at it: `Err` where there is none with exactly that key.
-    fn find(&self, namespace: &str, name: &str) -> Result<usize, usize> {
-        let wanted = (namespace.to_owned(), name.to_owned());
+    /// The object with a key; as an error the first after it.
+    fn find(&self, wanted: &str) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = usize::midpoint(low, high);
-            match self.key(middle).cmp(&wanted) {
+            match self.key(middle).as_str().cmp(wanted) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Equal => return Ok(middle),
                 std::cmp::Ordering::Greater => high = middle,
@@ -70,9 +70,14 @@ impl Held {
     }
 }
 
-fn key_of(object: &Value) -> (String, String) {
-    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    (text("namespace"), text("name"))
+fn key_of(object: &Value) -> String {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    key(text("namespace"), text("name"))
+}
+
+/// The key of an object.
+pub(crate) fn key(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
 impl Collection for Held {
@@ -80,7 +85,7 @@ impl Collection for Held {
         self.objects.len()
     }
 
-    fn key(&self, index: usize) -> (String, String) {
+    fn key(&self, index: usize) -> String {
         key_of(&self.objects[index])
     }
 
@@ -122,7 +127,7 @@ type Fill = Arc<dyn Fn(usize) -> Vec<String> + Send + Sync>;
 
 impl Generated {
     /// `count` objects of a template whose strings mark slots with [`crate::slot`]; `fill` gives the
-    /// texts of one object. Objects must come out ordered by namespace and name.
+    /// texts of one object. Objects must come out in the order of their keys.
     pub fn new(template: Value, count: usize, fill: impl Fn(usize) -> Vec<String> + Send + Sync + 'static) -> Self {
         let kind = template["kind"].as_str().expect("a template says its kind").to_owned();
         let mut bare = template.clone();
@@ -148,14 +153,14 @@ impl Collection for Generated {
         self.count
     }
 
-    fn key(&self, index: usize) -> (String, String) {
+    fn key(&self, index: usize) -> String {
         let slots = (self.fill)(index);
         let text = |field: &str| {
             let mut out = Vec::new();
             Compiled::text(self.template["metadata"][field].as_str().unwrap_or_default()).write_text(&slots, &mut out);
             String::from_utf8(out).expect("pieces of text")
         };
-        (text("namespace"), text("name"))
+        key(&text("namespace"), &text("name"))
     }
 
     fn value(&self, index: usize) -> Value {

@@ -14,7 +14,7 @@ use crate::{
     fault::Trouble,
     kinds::Kind,
     list::{self, Format, Query, Token},
-    objects::Collection,
+    objects::{self, Collection},
     reply::{self, Reply},
     select::Selector,
     services::{self, Allocator},
@@ -311,7 +311,7 @@ impl Cluster {
                 let Some(format) = Self::format(asked, kind, trouble) else {
                     return list::not_acceptable(kind.builtin);
                 };
-                match objects.find(namespace, name) {
+                match objects.find(&objects::key(namespace, name)) {
                     Ok(index) => list::one(kind, objects.as_ref(), index, format),
                     Err(_) => not_found(kind, name),
                 }

@@ -23,6 +23,13 @@ pub(crate) fn object(kind: &str, value: &Value) -> Compiled {
     Compiled::new(message(kind, value))
 }
 
+/// An object encoded without envelope.
+pub fn encoded(kind: &str, value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    object(kind, value).write(&[], &mut out);
+    out
+}
+
 /// An object in its envelope: `k8s\0` and a `runtime.Unknown`.
 pub fn enveloped(api_version: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let mut out = envelope_start(api_version, kind, body.len());
@@ -233,12 +240,6 @@ mod tests {
     use super::*;
     use crate::slot;
 
-    fn bytes(kind: &str, value: &Value) -> Vec<u8> {
-        let mut out = Vec::new();
-        object(kind, value).write(&[], &mut out);
-        out
-    }
-
     #[test]
     fn a_number_takes_as_many_bytes_as_it_needs() {
         for (value, len) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (usize::MAX, 10)] {
@@ -260,7 +261,7 @@ mod tests {
     fn empty_fields_are_written_as_kubernetes_writes_them() {
         // resource, namespace and name after an empty group.
         let reference = json!({"parentRef": {"resource": "services", "namespace": "a", "name": "b"}});
-        assert_eq!(bytes("IPAddressSpec", &reference), b"\x0a\x12\x0a\x00\x12\x08services\x1a\x01a\x22\x01b");
+        assert_eq!(encoded("IPAddressSpec", &reference), b"\x0a\x12\x0a\x00\x12\x08services\x1a\x01a\x22\x01b");
     }
 
     #[test]
@@ -274,7 +275,7 @@ mod tests {
             let slots = [a.to_owned(), b.to_owned()];
             let mut out = Vec::new();
             compiled.write(&slots, &mut out);
-            assert_eq!(out, bytes("Pod", &filled));
+            assert_eq!(out, encoded("Pod", &filled));
             assert_eq!(compiled.len(&slots), out.len());
         }
     }
@@ -291,7 +292,7 @@ mod tests {
             let kind = text("kind").strip_suffix("List").expect("a list");
             let mut body = list_start(&list["metadata"]);
             for object in list["items"].as_array().expect("items") {
-                let item = bytes(kind, object);
+                let item = encoded(kind, object);
                 item_start(&mut body, item.len());
                 body.extend(item);
             }

@@ -1,0 +1,62 @@
+//! The binaries under test.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use assert_cmd::Command as Assert;
+
+/// The path of a binary of this workspace, built once per test program in the profile that the test
+/// itself was built in.
+pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build).join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
+
+/// Builds all plugins; gives the folder that they are in.
+fn build() -> PathBuf {
+    // The test is target/PROFILE/deps/NAME.
+    let test = env::current_exe().expect("the test's own path");
+    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned();
+    let target = profile.parent().expect("target/PROFILE");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "-p", "kubectl-netcidr", "-p", "kubectl-proxymode", "-p", "kubectl-cni"]);
+    cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.status().expect("cargo starts");
+    assert!(built.success(), "the plugins do not build");
+    profile
+}
+
+/// `kubectl-netcidr` with nothing of the developer's own environment but the search path.
+pub fn netcidr() -> Assert {
+    let mut command = Assert::new(binary("kubectl-netcidr"));
+    command.env_clear().env("HOME", "/nonexistent");
+    for name in ["PATH", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// The same with a kubeconfig.
+pub fn netcidr_at(kubeconfig: &Path) -> Assert {
+    let mut command = netcidr();
+    command.arg("--kubeconfig").arg(kubeconfig);
+    command
+}
+
+/// A program on the search path, or where a variable of the environment says.
+pub fn find_program(name: &str, variable: &str) -> Option<PathBuf> {
+    if let Some(path) = env::var_os(variable) {
+        return Some(path.into());
+    }
+    let paths = env::var_os("PATH")?;
+    env::split_paths(&paths).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
