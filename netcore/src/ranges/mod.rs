@@ -3,6 +3,7 @@
 //! [`sources`] turn objects, answers and node files into [`Facts`]; [`checks`] find what is wrong
 //! with them; [`report`] is what is printed.
 
+pub mod blocks;
 pub mod checks;
 pub mod defaults;
 pub mod free;

@@ -128,10 +128,10 @@ pub struct BlockRow {
     pub cidr: Cidr,
     /// The node that it belongs to; null for one that belongs to none.
     pub node: Option<String>,
-    /// Addresses given out.
-    pub used: u64,
-    /// Addresses that it can give out.
-    pub capacity: u64,
+    /// Addresses given out; null where that could not be read.
+    pub used: Option<u64>,
+    /// Addresses that it can give out; null above 2^53-1.
+    pub capacity: Option<u64>,
 }
 
 /// `kind: AddressList`.

@@ -1,7 +1,7 @@
 //! How much of a range is in use, by the formula of its role.
 
 use super::{
-    Facts, Role,
+    Facts, Role, blocks,
     report::{Bands, BlockRow, NodeRow, Slots},
 };
 use crate::{
@@ -43,11 +43,15 @@ impl Usage {
 pub fn of_range(facts: &Facts, role: Role, cidr: &Cidr, lower_bound: bool) -> Usage {
     match role {
         Role::Service => of_service(facts, cidr, lower_bound),
-        Role::Pod => Usage {
-            capacity: (!lower_bound).then(|| cidr.size()),
-            used: pods_inside(facts, cidr),
-            bands: None,
-            slots: None,
+        // a pool knows best what it gave out
+        Role::Pod => match blocks::pool_use(facts, cidr) {
+            Some(pool) => Usage { capacity: Some(pool.capacity), used: pool.used, ..Usage::default() },
+            None => Usage {
+                capacity: (!lower_bound).then(|| cidr.size()),
+                used: pods_inside(facts, cidr),
+                bands: None,
+                slots: None,
+            },
         },
         Role::Node => {
             let nodes = facts.complete(&resources::NODES);
@@ -168,8 +172,7 @@ pub fn node_rows(facts: &Facts) -> Vec<NodeRow> {
 
 /// The CNI's blocks, by address.
 pub fn block_rows(facts: &Facts) -> Vec<BlockRow> {
-    let _ = facts;
-    Vec::new()
+    blocks::rows(facts)
 }
 
 #[cfg(test)]
