@@ -7,6 +7,7 @@ pub mod blocks;
 pub mod checks;
 pub mod defaults;
 pub mod free;
+pub mod map;
 mod model;
 pub mod report;
 mod source;
