@@ -25,7 +25,7 @@ impl Source for Flagz {
         let Given::Raw(PATH, text) = given else { return };
         let Some((line, value)) = flag(text, RANGE) else {
             if !text.contains("flagz") && !text.contains("--") && !text.contains(RANGE) {
-                facts.problem(PATH, "no flags in the answer; `name: value` lines would be valid");
+                facts.problem(PATH, "no flags in the answer; lines of a name and a value would be valid");
             }
             return;
         };
@@ -37,8 +37,8 @@ impl Source for Flagz {
     }
 }
 
-/// A flag's value and line: from the text form (`name: value` or `name=value`, in no settled order)
-/// or the structured one.
+/// A flag's value and line: from the text form (a name, one of `:`, `: `, `=` and a space as this server
+/// chose by chance, and a value) or the structured one.
 fn flag(text: &str, name: &str) -> Option<(usize, String)> {
     if text.trim_start().starts_with('{') {
         let value = json(text).ok()?;
@@ -47,7 +47,7 @@ fn flag(text: &str, name: &str) -> Option<(usize, String)> {
     }
     (1..).zip(text.lines()).find_map(|(line, content)| {
         let rest = content.trim().trim_start_matches("--").strip_prefix(name)?;
-        let value = rest.trim_start().strip_prefix([':', '='])?;
+        let value = rest.strip_prefix([':', '=', ' '])?;
         Some((line, value.trim().trim_matches('"').to_owned()))
     })
 }
@@ -69,6 +69,15 @@ mod tests {
         );
         assert_eq!(facts.ranges.len(), 2);
         assert_eq!(facts.ranges[0].origin.to_string(), "/flagz line 6: service-cluster-ip-range");
+    }
+
+    /// Every server chooses one of these by chance when it starts.
+    #[test]
+    fn any_delimiter_is_read() {
+        for delimiter in [":", ": ", "=", " "] {
+            let facts = read(&format!("apiserver flagz\nservice-cluster-ip-range{delimiter}fd00:96::/112\n"));
+            assert_eq!(facts.ranges.len(), 1, "{delimiter:?}");
+        }
     }
 
     #[test]
