@@ -5,6 +5,7 @@ use std::{error::Error, ffi::OsString, future::Future, process};
 use clap::error::ErrorKind;
 
 use crate::{
+    cluster::ConnectError,
     complete::{self, Shell},
     exit::{self, ExitCode},
     print::{Out, OutputArgs, PrintError, Say},
@@ -77,10 +78,15 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let broken_pipe =
-            (&error as &(dyn Error + 'static)).downcast_ref::<PrintError>().is_some_and(PrintError::is_broken_pipe);
-        let code = if broken_pipe { ExitCode::BrokenPipe } else { ExitCode::Unanswered };
-        Self::new(chain(&error)).code(code)
+        let failure = Self::new(chain(&error));
+        let error: &(dyn Error + 'static) = &error;
+        if error.downcast_ref::<PrintError>().is_some_and(PrintError::is_broken_pipe) {
+            return failure.code(ExitCode::BrokenPipe);
+        }
+        match error.downcast_ref::<ConnectError>().and_then(ConnectError::hint) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

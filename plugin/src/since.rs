@@ -1,7 +1,7 @@
 //! What changed between two reports of the same kind. Rows are matched by what names them, not by
 //! their place; lists of plain values are compared as sets; the window of the reading is no change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -230,7 +230,7 @@ impl Place {
 /// The rows with their names; `None` where a row lacks a part of it or two share one. A part may be
 /// null, but not all of them.
 fn keyed<'a>(rows: &'a [Value], key: &[&str]) -> Option<Vec<(String, &'a Value)>> {
-    let mut seen = HashMap::with_capacity(rows.len());
+    let mut seen = HashSet::with_capacity(rows.len());
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
         let mut parts = Vec::with_capacity(key.len());
@@ -242,7 +242,7 @@ fn keyed<'a>(rows: &'a [Value], key: &[&str]) -> Option<Vec<(String, &'a Value)>
             }
         }
         let name = parts.join(" ");
-        if parts.is_empty() || seen.insert(name.clone(), ()).is_some() {
+        if parts.is_empty() || !seen.insert(name.clone()) {
             return None;
         }
         out.push((name, row));

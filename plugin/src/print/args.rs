@@ -20,7 +20,18 @@ pub struct OutputArgs {
     pub output: Format,
 
     /// Print no column headers
-    #[arg(long, global = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = false,
+        action = clap::ArgAction::Set,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub no_headers: bool,
 
     /// When to colour the output; auto follows the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
@@ -176,6 +187,26 @@ mod tests {
         assert!("custom-columns=A".parse::<Format>().is_err());
         assert!(matches!("custom-columns=A:.a".parse(), Ok(Format::CustomColumns(_))));
         assert!(matches!("jsonpath-as-json={.a}".parse(), Ok(Format::JsonPathAsJson(_))));
+    }
+
+    #[test]
+    fn flags_are_written_as_for_kubectl() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            output: OutputArgs,
+        }
+        let read = |words: &[&str]| {
+            let words = std::iter::once(&"x").chain(words);
+            <Cli as clap::Parser>::try_parse_from(words).map(|cli| (cli.output.output, cli.output.no_headers))
+        };
+        for words in
+            [&["-ojson", "--no-headers"][..], &["-o=json", "--no-headers=true"], &["--output", "json", "--no-headers"]]
+        {
+            assert_eq!(read(words).unwrap(), (Format::Json, true), "{words:?}");
+        }
+        assert_eq!(read(&["--no-headers=false"]).unwrap(), (Format::Table, false));
+        assert!(read(&["--no-headers=maybe"]).is_err());
     }
 
     #[test]
