@@ -37,10 +37,9 @@ pub(super) fn recognise(value: &Value, text: &str, place: &str) -> Option<Excerp
         Some("ClusterConfiguration") => "ClusterConfiguration",
         Some("KubeProxyConfiguration") => "config.conf",
         Some("KubeletConfiguration") => "kubelet",
-        Some(_) => return None,
         None if is_networking(fields.get("networking")) => "ClusterConfiguration",
         None if fields.contains_key("Network") || fields.contains_key("IPv6Network") => "net-conf.json",
-        None => return None,
+        _ => return None,
     };
     let (_, namespace, name) = KEYS.into_iter().find(|(known, ..)| *known == key)?;
     Some(wrap(namespace, name, &json!({ key: dedent(text) }), place))

@@ -14,14 +14,14 @@ use netcore::{
 };
 
 use super::{
-    FromError, Inner, Kind, Options, Problem, Snapshot, SnapshotInfo,
+    FromError, Inner, Kind, Options, Problem, Snapshot, SnapshotInfo, archive,
     excerpt::{self, Excerpt},
     index::{Builder, Found, Index},
     json, nodes,
     nodes::NodeFile,
     recording::{self, Recording},
     store::{FileId, Store},
-    yaml::{self, Part},
+    text, yaml,
 };
 
 /// Bytes by which a file is recognised.
@@ -123,6 +123,12 @@ impl Intake {
     }
 
     fn read_all(&mut self) -> Result<(), FromError> {
+        let given = std::mem::take(&mut self.files);
+        for file in given {
+            if let Err(error) = archive::unpack(self, file, 0) {
+                self.problem(file, None, error.to_string());
+            }
+        }
         let files = std::mem::take(&mut self.files);
         let root = self.recording_root(&files);
         if let Some(root) = &root {
@@ -178,7 +184,12 @@ impl Intake {
 
     fn read_file(&mut self, file: FileId) -> io::Result<()> {
         let name = self.store.name(file).to_owned();
-        let head = self.store.head(file, HEAD)?;
+        let mut head = self.store.head(file, HEAD)?;
+        let mut file = file;
+        if let Some(endian) = text::utf16(&head) {
+            file = text::convert(&mut self.store, file, endian)?;
+            head = self.store.head(file, HEAD)?;
+        }
         let own = name.rsplit('/').next().unwrap_or_default();
         if own == "logs.txt" && name.contains('/') {
             // `kubectl cluster-info dump --output-directory` writes one per pod
@@ -207,7 +218,19 @@ impl Intake {
     }
 
     fn read_json(&mut self, file: FileId, name: &str) -> io::Result<()> {
-        let outcome = json::scan(&mut self.store.borrow(file), file, &mut self.index);
+        let mark = self.index.mark();
+        let mut outcome = json::scan(&mut self.store.borrow(file), file, &mut self.index);
+        let mut file = file;
+        if outcome.broken.iter().any(|broken| matches!(broken, json::Broken::Wrapped { .. }))
+            && let Some((mended, line, count)) = text::unwrap_json(&mut self.store, file)?
+        {
+            self.index.forget(mark);
+            file = mended;
+            outcome = json::scan(&mut self.store.borrow(file), file, &mut self.index);
+            self.notices.push(format!(
+                "{name}:{line}: a terminal broke {count} long lines of this file; they were joined again"
+            ));
+        }
         if outcome.objects == 0 && outcome.broken.is_empty() && self.store.len(file) <= SMALL {
             let text = self.text(file)?;
             if let Ok(value) = serde_json::from_slice(&text) {
@@ -256,81 +279,29 @@ impl Intake {
     }
 
     fn read_yaml(&mut self, file: FileId, name: &str) -> io::Result<()> {
-        // the pieces are parsed while the file is read, and their JSON is kept in the spool
-        let mut pieces = Vec::new();
-        let spooled = self.store.add_empty(name.to_owned())?;
-        let mut offset = 0;
-        let mut any = false;
-        let mut mark = self.index.mark();
-        let mut batch: Vec<u8> = Vec::new();
-        {
-            let (store, index) = (&self.store, &mut self.index);
-            let mut reader = io::BufReader::with_capacity(256 * 1024, store.borrow(file));
-            let mut chunk = |piece: yaml::Piece| -> io::Result<()> {
-                pieces.push(piece);
-                Ok(())
-            };
-            let _ = (&mut chunk, &mut reader, index);
-            yaml::split(&mut reader, &mut chunk)?;
-        }
-        for piece in pieces {
-            let parsed = match yaml::parse(&piece) {
-                Ok(parsed) => parsed,
-                Err(broken) => {
-                    self.problem(file, Some(broken.line), broken.what);
-                    continue;
-                }
-            };
-            if let Some((line, count)) = parsed.mended {
-                self.notices.push(format!(
-                    "{name}:{line}: a terminal broke {count} long lines of this object; they were joined again"
-                ));
+        let start = self.store.spooled()?;
+        let spooled = self.store.add_span(name.to_owned(), start)?;
+        let mut reader = yaml::Reader::new(name, spooled, self.index.mark());
+        let mut input = io::BufReader::with_capacity(256 * 1024, self.store.borrow(file));
+        let (store, index) = (&self.store, &mut self.index);
+        yaml::split(&mut input, &mut |piece| {
+            reader.take(&piece, index);
+            if reader.batch.len() > 1 << 20 {
+                store.spool(&reader.batch)?;
+                reader.batch.clear();
             }
-            let value = parsed.value;
-            let word = |path: &str| value.pointer(path).and_then(serde_json::Value::as_str).unwrap_or_default();
-            let (api_version, kind) = (word("/apiVersion"), word("/kind"));
-            if piece.part == Part::List {
-                let item = kind.strip_suffix("List").map(|kind| (api_version, kind));
-                self.index.settle(mark, item);
-                any = true;
-                mark = self.index.mark();
-                continue;
-            }
-            if word("/metadata/name").is_empty() {
-                if let Some(excerpt) = excerpt::recognise(&value, &piece.text, &format!("{name}:{}", piece.line)) {
-                    self.excerpts.push((file, excerpt));
-                    any = true;
-                }
-                continue;
-            }
-            any = true;
-            if super::index::is_secret(api_version, kind) {
-                continue;
-            }
-            let before = batch.len();
-            serde_json::to_writer(&mut batch, &value)?;
-            let len = (batch.len() - before) as u64;
-            self.index.add(Found {
-                file: spooled,
-                offset,
-                len,
-                api_version,
-                kind,
-                namespace: word("/metadata/namespace"),
-                name: word("/metadata/name"),
-                resource_version: word("/metadata/resourceVersion"),
-            });
-            offset += len;
-            if batch.len() > 1 << 20 {
-                self.store.append_to(spooled, &batch)?;
-                batch.clear();
-            }
-        }
-        self.store.append_to(spooled, &batch)?;
-        let broken = self.problems.iter().any(|problem| problem.file == name);
-        if !any && !broken {
+            Ok(())
+        })?;
+        self.store.spool(&reader.batch)?;
+        self.store.close(spooled)?;
+        if !reader.any && reader.broken.is_empty() {
             self.unrecognised.push(name.to_owned());
         }
+        for broken in reader.broken {
+            self.problem(file, Some(broken.line), broken.what);
+        }
+        self.excerpts.extend(reader.excerpts.into_iter().map(|excerpt| (file, excerpt)));
+        self.notices.extend(reader.notices);
         Ok(())
     }
 
@@ -381,8 +352,7 @@ impl Intake {
         }
         for ((namespace, name), object) in merged {
             let text = object.to_string();
-            let file = self.store.add_empty(format!("{namespace}/{name}"))?;
-            self.store.append_to(file, text.as_bytes())?;
+            let file = self.store.add_text(format!("{namespace}/{name}"), text.as_bytes())?;
             self.index.add(Found {
                 file,
                 offset: 0,
@@ -400,8 +370,8 @@ impl Intake {
 
 /// Whether a text file is worth a YAML parser.
 fn looks_like_yaml(own: &str, text: &[u8]) -> bool {
-    let lower = own.to_ascii_lowercase();
-    if lower.ends_with(".yaml") || lower.ends_with(".yml") {
+    let extension = Path::new(own).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if matches!(extension.to_ascii_lowercase().as_str(), "yaml" | "yml") {
         return true;
     }
     let text = String::from_utf8_lossy(text);

@@ -86,7 +86,7 @@ impl Words {
 pub(super) fn scan(input: &mut dyn Read, file: FileId, index: &mut Builder) -> Outcome {
     let words = (0..=MAX_LISTS).map(|_| Words::default()).collect();
     let mut scanner = Scanner {
-        input: Input { input, buffer: vec![0; 256 * 1024], at: 0, end: 0, base: 0 },
+        input: Input { source: input, buffer: vec![0; 256 * 1024], at: 0, end: 0, base: 0 },
         file,
         index,
         words,
@@ -285,7 +285,7 @@ impl Scanner<'_> {
 
 /// A byte source with a window that slides over the file.
 struct Input<'a> {
-    input: &'a mut dyn Read,
+    source: &'a mut dyn Read,
     buffer: Vec<u8>,
     at: usize,
     end: usize,
@@ -314,7 +314,7 @@ impl Input<'_> {
 
     fn fill(&mut self) -> Result<usize, Broken> {
         loop {
-            match self.input.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
+            match self.source.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(n) => {
                     self.end += n;
                     return Ok(n);

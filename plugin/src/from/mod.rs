@@ -1,6 +1,7 @@
 //! What `--from` reads: recordings, dumps, archives and node files behind the same client that
 //! talks to an API server.
 
+mod archive;
 mod body;
 mod excerpt;
 mod index;
@@ -11,6 +12,7 @@ pub mod recording;
 mod selector;
 mod service;
 mod store;
+mod text;
 mod yaml;
 
 use std::{collections::HashMap, io, sync::Arc};
@@ -50,7 +52,7 @@ pub enum FromError {
         what: String,
     },
     /// Nothing in the input was recognised.
-    #[error("{name}: nothing here was recognised; Kubernetes objects in YAML or JSON, a recording, or the output of commands run on a node would be{}", .problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    #[error("{name}: nothing here was recognised; Kubernetes objects in YAML or JSON, a recording, or the output of commands run on a node would be{}", .problems.iter().fold(String::new(), |all, problem| all + "\n  " + problem))]
     Nothing {
         /// The input.
         name: String,

@@ -89,7 +89,7 @@ impl Inner {
         let head = self.store.head(file, 1).unwrap_or_default();
         let content = match head.first() {
             Some(b'{') => "application/json",
-            _ if path.ends_with(".pem") => "application/x-pem-file",
+            _ if path == recording::SERVING_CERTIFICATE => "application/x-pem-file",
             _ => "text/plain; charset=utf-8",
         };
         response(200, content, Answer::File(Store::reader(&self.store, file)))

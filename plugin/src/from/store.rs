@@ -52,33 +52,74 @@ impl Store {
         name: String,
         input: &mut dyn Read,
     ) -> io::Result<(FileId, Option<io::Error>)> {
+        let (start, failure) = self.spool_all(input)?;
+        let id = self.add_span(name, start)?;
+        Ok((id, failure))
+    }
+
+    /// Copies `input` to the end of the temporary file; says where it begins there and what ended
+    /// it before its end.
+    pub(super) fn spool_all(&self, input: &mut dyn Read) -> io::Result<(u64, Option<io::Error>)> {
         let mut buffer = vec![0; 256 * 1024];
-        let start = self.spool_len()?;
-        let failure = loop {
+        let start = self.spooled()?;
+        loop {
             match input.read(&mut buffer) {
-                Ok(0) => break None,
-                Ok(n) => self.append(buffer.get(..n).unwrap_or_default())?,
+                Ok(0) => return Ok((start, None)),
+                Ok(n) => self.spool(buffer.get(..n).unwrap_or_default())?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
+                Err(error) => return Ok((start, Some(error))),
             }
-        };
-        let len = self.spool_len()? - start;
-        Ok((self.add(Stored { name, place: Place::Spool { start }, len }), failure))
+        }
     }
 
-    /// Opens an empty file at the end of the temporary file; `append` grows the last one.
-    pub(super) fn add_empty(&mut self, name: String) -> io::Result<FileId> {
-        let start = self.spool_len()?;
-        Ok(self.add(Stored { name, place: Place::Spool { start }, len: 0 }))
+    /// Adds what was spooled since `start` as a file; called before there is anything, it is the
+    /// file that `close` completes.
+    pub(super) fn add_span(&mut self, name: String, start: u64) -> io::Result<FileId> {
+        let len = self.spooled()?.saturating_sub(start);
+        Ok(self.add(Stored { name, place: Place::Spool { start }, len }))
     }
 
-    /// Appends to the file that `add_empty` gave; nothing else may have been added since.
-    pub(super) fn append_to(&mut self, id: FileId, bytes: &[u8]) -> io::Result<u64> {
-        self.append(bytes)?;
-        let Some(stored) = self.files.get_mut(id as usize) else { return Err(unknown(id)) };
-        let offset = stored.len;
-        stored.len += bytes.len() as u64;
-        Ok(offset)
+    /// Adds a part of the temporary file.
+    pub(super) fn add_range(&mut self, name: String, start: u64, end: u64) -> FileId {
+        self.add(Stored { name, place: Place::Spool { start }, len: end.saturating_sub(start) })
+    }
+
+    /// Lets a spooled file reach to the end of the temporary file.
+    pub(super) fn close(&mut self, id: FileId) -> io::Result<()> {
+        let end = self.spooled()?;
+        if let Some(stored) = self.files.get_mut(id as usize)
+            && let Place::Spool { start } = stored.place
+        {
+            stored.len = end.saturating_sub(start);
+        }
+        Ok(())
+    }
+
+    /// How long the temporary file is.
+    pub(super) fn spooled(&self) -> io::Result<u64> {
+        let mut spool = lock(&self.spool);
+        if spool.is_none() {
+            *spool = Some(Spool { file: tempfile::tempfile()?, len: 0 });
+        }
+        Ok(spool.as_ref().map_or(0, |spool| spool.len))
+    }
+
+    /// Appends to the temporary file.
+    pub(super) fn spool(&self, bytes: &[u8]) -> io::Result<()> {
+        self.spooled()?;
+        let mut spool = lock(&self.spool);
+        let Some(spool) = spool.as_mut() else { return Ok(()) };
+        spool.file.seek(SeekFrom::Start(spool.len))?;
+        spool.file.write_all(bytes)?;
+        spool.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Adds a small file that was made here.
+    pub(super) fn add_text(&mut self, name: String, bytes: &[u8]) -> io::Result<FileId> {
+        let start = self.spooled()?;
+        self.spool(bytes)?;
+        self.add_span(name, start)
     }
 
     /// The name that messages use.
@@ -169,23 +210,6 @@ impl Store {
         let id = FileId::try_from(self.files.len()).unwrap_or(FileId::MAX);
         self.files.push(stored);
         id
-    }
-
-    fn spool_len(&mut self) -> io::Result<u64> {
-        let spool = self.spool.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if spool.is_none() {
-            *spool = Some(Spool { file: tempfile::tempfile()?, len: 0 });
-        }
-        Ok(spool.as_ref().map_or(0, |spool| spool.len))
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.spool_len()?;
-        let Some(spool) = self.spool.get_mut().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
-        spool.file.seek(SeekFrom::Start(spool.len))?;
-        spool.file.write_all(bytes)?;
-        spool.len += bytes.len() as u64;
-        Ok(())
     }
 }
 

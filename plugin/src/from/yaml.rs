@@ -5,6 +5,12 @@ use std::io::{self, BufRead};
 
 use serde_json::Value;
 
+use super::{
+    excerpt::{self, Excerpt},
+    index::{Builder, Found, is_secret},
+    store::FileId,
+};
+
 /// Larger than any object that a cluster can store, many times over.
 const MAX_PIECE: usize = 64 << 20;
 
@@ -53,10 +59,21 @@ pub(super) fn split(input: &mut dyn BufRead, take: &mut dyn FnMut(Piece) -> io::
 #[derive(Debug, Default)]
 struct Cutter {
     document: Text,
-    /// Inside of `items:`: the indentation of its dashes, once the first has been seen.
-    items: Option<Option<usize>>,
+    inside: Inside,
     item: Text,
     had_items: bool,
+}
+
+/// Where in a document the next line stands.
+#[derive(Clone, Copy, Debug, Default)]
+enum Inside {
+    /// Not in a list.
+    #[default]
+    Fields,
+    /// After `items:`, before the first dash.
+    Items,
+    /// Behind dashes at this indentation.
+    Item(usize),
 }
 
 #[derive(Debug, Default)]
@@ -95,26 +112,30 @@ impl Cutter {
             }
             return Ok(());
         }
-        let Some(dashes) = self.items else {
-            if line.trim_end() == "items:" {
-                self.items = Some(None);
+        let dashes = match self.inside {
+            Inside::Fields if line.trim_end() == "items:" => {
+                self.inside = Inside::Items;
                 self.had_items = true;
-            } else {
-                self.document.push(line, number);
+                return Ok(());
             }
-            return Ok(());
+            Inside::Fields => {
+                self.document.push(line, number);
+                return Ok(());
+            }
+            Inside::Items => None,
+            Inside::Item(dashes) => Some(dashes),
         };
         let indent = line.len() - line.trim_start_matches(' ').len();
         let content = line.get(indent..).unwrap_or_default();
         let is_item = content == "-" || content.starts_with("- ");
         if is_item && dashes.is_none_or(|dashes| dashes == indent) {
             self.item.take(Part::Item, take)?;
-            self.items = Some(Some(indent));
+            self.inside = Inside::Item(indent);
             let blank = " ".repeat(indent + 1);
             self.item.push(&format!("{blank}{}", content.get(1..).unwrap_or_default()), number);
         } else if indent == 0 && is_key(content) {
             self.item.take(Part::Item, take)?;
-            self.items = None;
+            self.inside = Inside::Fields;
             self.document.push(line, number);
         } else {
             self.item.push(line, number);
@@ -124,7 +145,7 @@ impl Cutter {
 
     fn end_document(&mut self, take: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
         self.item.take(Part::Item, take)?;
-        self.items = None;
+        self.inside = Inside::Fields;
         let part = if std::mem::take(&mut self.had_items) { Part::List } else { Part::Document };
         self.document.take(part, take)
     }
@@ -180,7 +201,8 @@ pub(super) fn parse(piece: &Piece) -> Result<Parsed, Broken> {
 }
 
 fn read(text: &str) -> Result<Value, serde_saphyr::Error> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    // a namespace `y` or `no` is a name: only `true` and `false` are booleans, as kubectl writes them
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     serde_saphyr::from_str_with_options(text, options)
 }
 
@@ -235,4 +257,93 @@ fn join(text: &str, breaks: &[usize]) -> Option<String> {
         }
     }
     Some(joined)
+}
+
+/// Turns the pieces of one file into objects of the index.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    name: &'a str,
+    file: FileId,
+    mark: usize,
+    offset: u64,
+    /// JSON that is not in the spool yet.
+    pub(super) batch: Vec<u8>,
+    /// Whether anything was recognised.
+    pub(super) any: bool,
+    /// Pieces that are not YAML.
+    pub(super) broken: Vec<Broken>,
+    /// Pieces that are configuration without its object.
+    pub(super) excerpts: Vec<Excerpt>,
+    /// What had to be mended.
+    pub(super) notices: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the file that messages call `name`; `file` is where its JSON will lie.
+    pub(super) fn new(name: &'a str, file: FileId, mark: usize) -> Self {
+        let (batch, broken, excerpts, notices) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { name, file, mark, offset: 0, batch, any: false, broken, excerpts, notices }
+    }
+
+    /// Takes one piece.
+    pub(super) fn take(&mut self, piece: &Piece, index: &mut Builder) {
+        let Parsed { value, mended } = match parse(piece) {
+            Ok(parsed) => parsed,
+            Err(broken) => {
+                self.broken.push(broken);
+                return;
+            }
+        };
+        if let Some((line, count)) = mended {
+            let name = self.name;
+            let text =
+                format!("{name}:{line}: a terminal broke {count} long lines of this object; they were joined again");
+            self.notices.push(text);
+        }
+        if piece.part == Part::List {
+            let item = word(&value, "/kind").strip_suffix("List").map(|kind| (word(&value, "/apiVersion"), kind));
+            index.settle(self.mark, item);
+            self.any = true;
+        } else if word(&value, "/metadata/name").is_empty() {
+            let place = format!("{}:{}", self.name, piece.line);
+            if let Some(excerpt) = excerpt::recognise(&value, &piece.text, &place) {
+                self.excerpts.push(excerpt);
+                self.any = true;
+            }
+        } else {
+            self.object(&value, index);
+        }
+        if piece.part != Part::Item {
+            self.mark = index.mark();
+        }
+    }
+
+    fn object(&mut self, value: &Value, index: &mut Builder) {
+        self.any = true;
+        let (api_version, kind) = (word(value, "/apiVersion"), word(value, "/kind"));
+        if is_secret(api_version, kind) {
+            return;
+        }
+        let before = self.batch.len();
+        if serde_json::to_writer(&mut self.batch, value).is_err() {
+            self.batch.truncate(before);
+            return;
+        }
+        let len = (self.batch.len() - before) as u64;
+        index.add(Found {
+            file: self.file,
+            offset: self.offset,
+            len,
+            api_version,
+            kind,
+            namespace: word(value, "/metadata/namespace"),
+            name: word(value, "/metadata/name"),
+            resource_version: word(value, "/metadata/resourceVersion"),
+        });
+        self.offset += len;
+    }
+}
+
+fn word<'v>(value: &'v Value, path: &str) -> &'v str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
