@@ -1,5 +1,7 @@
 //! What every plugin does through `plugin::main`, tried on the real binary.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot run its binary should fail")]
+
 use std::process::{Command, Output, Stdio};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kubectl-cni");

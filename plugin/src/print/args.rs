@@ -34,8 +34,9 @@ pub struct OutputArgs {
     )]
     pub no_headers: bool,
 
-    /// When to colour the output; auto follows the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
+    /// When to colour the output
     #[arg(
+        help = "When to colour the output; auto follows the terminal, NO_COLOR and CLICOLOR_FORCE",
         long,
         global = true,
         value_name = "auto|always|never",
