@@ -1,1 +1,12 @@
-fn main() {}
+//! `kubectl netcidr`: which address ranges a cluster uses, who says so, and whether they agree.
+
+mod answer;
+mod cli;
+mod external;
+mod gather;
+mod reading;
+mod view;
+
+fn main() -> std::process::ExitCode {
+    plugin::main::<cli::Cli>()
+}

@@ -2,7 +2,7 @@
 
 use super::{
     Facts, Role, blocks,
-    report::{Bands, BlockRow, NodeRow, Slots},
+    report::{Bands, NodeRow, Slots},
 };
 use crate::{
     cidr::{
@@ -168,11 +168,6 @@ fn of_service(facts: &Facts, cidr: &Cidr, lower_bound: bool) -> Usage {
 pub fn node_rows(facts: &Facts) -> Vec<NodeRow> {
     let _ = facts;
     Vec::new()
-}
-
-/// The CNI's blocks, by address.
-pub fn block_rows(facts: &Facts) -> Vec<BlockRow> {
-    blocks::rows(facts)
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! Making the connection, and saying in words why it can't be made.
 
-use std::{cell::RefCell, path::Path, time::Duration};
+use std::{
+    cell::RefCell,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use kube::{
     Client, Config,
@@ -17,7 +21,7 @@ use super::{
 use crate::{
     args::{InputArgs, KubeArgs},
     from::{self, recording::Cluster as Recorded},
-    record::{RecordError, Recorder},
+    record::{RecordError, Recorder, timestamp},
 };
 
 /// How long a server may be silent: what it gives itself for a request.
@@ -211,6 +215,7 @@ impl Cluster {
             groups: tokio::sync::OnceCell::new(),
             snapshot: None,
             recorder: RefCell::new(None),
+            started: timestamp(SystemTime::now()),
         }
     }
 }

@@ -11,7 +11,10 @@ mod proxy;
 mod request;
 mod split;
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::RefCell,
+    time::{Duration, SystemTime},
+};
 
 use http::Method;
 use netcore::cluster::Resource;
@@ -22,8 +25,11 @@ pub use list::Selection;
 pub use request::Trace;
 
 use crate::{
-    from::{self, Snapshot, recording::SERVING_CERTIFICATE},
-    record::{RecordError, Recorder},
+    from::{
+        self, Snapshot,
+        recording::{SERVING_CERTIFICATE, Window},
+    },
+    record::{RecordError, Recorder, timestamp},
 };
 use discovery::Groups;
 use request::{JSON, Transport};
@@ -40,6 +46,8 @@ pub struct Cluster {
     groups: tokio::sync::OnceCell<Groups>,
     snapshot: Option<Snapshot>,
     recorder: RefCell<Option<Recorder>>,
+    /// When reading began, RFC 3339.
+    started: String,
 }
 
 /// Which cluster it is.
@@ -212,12 +220,20 @@ impl Cluster {
         }
     }
 
-    /// Ends the recording, where there is one.
+    /// Ends the reading, and the recording where there is one: says when the cluster was read, the
+    /// same as the recording says. Empty for a dump, which does not tell.
     ///
     /// # Errors
-    /// Where it could not be written.
-    pub fn finish_recording(&self) -> Result<(), RecordError> {
-        self.recorder.take().map_or(Ok(()), Recorder::finish)
+    /// Where the recording could not be written.
+    pub fn finish(&self) -> Result<Window, RecordError> {
+        let window = match &self.snapshot {
+            Some(snapshot) => snapshot.info().recording.as_ref().map(|r| r.window.clone()).unwrap_or_default(),
+            None => Window { start: self.started.clone(), end: timestamp(SystemTime::now()) },
+        };
+        match self.recorder.take() {
+            Some(recorder) => recorder.finish(window.clone()).map(|()| window),
+            None => Ok(window),
+        }
     }
 
     fn record_error(&self, path: &str, error: &ReadError, after: u64) {

@@ -298,7 +298,7 @@ async fn a_run_and_its_recording_see_the_same() {
     let live = seen(&cluster).await;
     assert_eq!(asked.lock().unwrap().len(), 15, "{asked:?}");
     assert_eq!(live[1], r#"nodes Partial("connection closed after 2 objects") ["\"a\"", "\"b\""]"#);
-    cluster.finish_recording().unwrap();
+    cluster.finish().unwrap();
 
     // The recording again, recorded: nothing may get lost on the way.
     let second =
@@ -306,7 +306,7 @@ async fn a_run_and_its_recording_see_the_same() {
     let replay = Cluster::connect(&crate::args::KubeArgs::default(), &second).await.unwrap();
     assert!(replay.is_offline());
     assert_eq!(seen(&replay).await, live);
-    replay.finish_recording().unwrap();
+    replay.finish().unwrap();
     let third = crate::args::InputArgs { from: second.record, ..Default::default() };
     let replay = Cluster::connect(&crate::args::KubeArgs::default(), &third).await.unwrap();
     assert_eq!(seen(&replay).await, live);

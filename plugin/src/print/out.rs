@@ -65,6 +65,12 @@ impl Out {
         &self.format
     }
 
+    /// The columns that stdout has: the terminal's, else 80.
+    pub fn width(&self) -> usize {
+        let terminal = self.stdout.terminal.then(terminal_size::terminal_size).flatten();
+        terminal.map_or(80, |(width, _)| usize::from(width.0))
+    }
+
     /// Warnings, hints and progress: a handle that can be kept elsewhere.
     pub fn say(&self) -> Say {
         self.say.clone()

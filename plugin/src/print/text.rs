@@ -25,6 +25,8 @@ pub enum Tone {
     Faint,
     /// The value that the line is about.
     Strong,
+    /// One of several kinds that stand side by side, told apart by colour: 0 to 5.
+    Kind(u8),
 }
 
 impl Tone {
@@ -42,6 +44,14 @@ impl Tone {
             Self::Bad => AnsiColor::Red.on_default().bold(),
             Self::Faint => Style::new().dimmed(),
             Self::Strong => Style::new().bold(),
+            Self::Kind(kind) => match kind % 6 {
+                0 => AnsiColor::Blue.on_default(),
+                1 => AnsiColor::Green.on_default(),
+                2 => AnsiColor::Yellow.on_default(),
+                3 => AnsiColor::Magenta.on_default(),
+                4 => AnsiColor::Cyan.on_default(),
+                _ => AnsiColor::White.on_default(),
+            },
         }
     }
 }

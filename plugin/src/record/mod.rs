@@ -158,17 +158,18 @@ impl Recorder {
         self.refresh();
     }
 
-    /// Ends the recording.
+    /// Ends the recording; `window` is when the cluster was read.
     ///
     /// # Errors
     /// The first write that failed since it began.
-    pub fn finish(mut self) -> Result<(), RecordError> {
+    pub fn finish(mut self, window: recording::Window) -> Result<(), RecordError> {
         for list in self.lists.values_mut() {
             if let Err(error) = list.flush() {
                 self.failed.get_or_insert(RecordError::io(&list.path, &error));
             }
         }
-        self.write_recording();
+        self.recording.window = window;
+        self.write_as_it_is();
         self.failed.map_or(Ok(()), Err)
     }
 
@@ -211,6 +212,10 @@ impl Recorder {
 
     fn write_recording(&mut self) {
         self.recording.window.end = timestamp(SystemTime::now());
+        self.write_as_it_is();
+    }
+
+    fn write_as_it_is(&mut self) {
         self.written = Instant::now();
         if let Ok(mut text) = serde_json::to_string_pretty(&self.recording) {
             text.push('\n');
@@ -242,7 +247,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// RFC 3339 in UTC, to the second.
-fn timestamp(time: SystemTime) -> String {
+pub(crate) fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Years of 365.2425 days that begin in March, so that a leap day is a year's last.
@@ -290,7 +295,7 @@ mod tests {
         recorder.node("../n2", Probe::FlannelSubnetEnv, "x");
         recorder.node_failed("n3", Probe::Routes, "timed out after 10s");
         recorder.cluster(|cluster| cluster.server = Some("https://me:PLANTED@h:1".to_owned()));
-        recorder.finish().unwrap();
+        recorder.finish(recording::Window::default()).unwrap();
 
         assert_eq!(read(folder.path(), "objects/core/pods.json")["items"].as_array().unwrap().len(), 3000);
         assert_eq!(read(folder.path(), "objects/core/nodes.json")["items"].as_array().unwrap().len(), 0);
@@ -316,7 +321,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = Recorder::create(folder.path(), "test 0").unwrap();
         recorder.raw("/flagz", "old");
-        recorder.finish().unwrap();
+        recorder.finish(recording::Window::default()).unwrap();
         Recorder::create(folder.path(), "test 0").unwrap().finish().unwrap();
         assert!(!folder.path().join("raw").exists());
     }

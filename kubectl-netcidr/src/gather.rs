@@ -1,0 +1,226 @@
+//! Reads what the sources want, round by round, and gives it to them.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, stream};
+use netcore::{
+    cluster::{DecodeError, Item, ReadStatus, Resource, resources, wire},
+    finding::Unreadable,
+    probe::Probe,
+    ranges::{Facts, Given, Want, settle_unrecorded, sources},
+};
+use plugin::cluster::{Cluster, ReadError, Selection};
+
+/// Rounds of following a trail (a DaemonSet names a ConfigMap) before sources are taken to be going
+/// in circles.
+const ROUNDS: usize = 6;
+
+/// Small reads that are under way at a time.
+const PARALLEL: usize = 8;
+
+/// Kinds of which a cluster may have very many: each object is folded into the facts as it arrives.
+/// All others are collected first, so that several can be read at a time and still be taken in order.
+static MANY: [&Resource; 9] = [
+    &resources::NODES,
+    &resources::PODS,
+    &resources::SERVICES,
+    &resources::IPADDRESSES,
+    &resources::CALICO_IPAMBLOCKS_V1,
+    &resources::CALICO_IPAMBLOCKS_V3,
+    &resources::CALICO_BLOCKAFFINITIES_V1,
+    &resources::CALICO_BLOCKAFFINITIES_V3,
+    &resources::CILIUM_NODES,
+];
+
+/// Reads everything that the sources want to know. `nodes` limits which nodes' own files are read.
+pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool) -> Facts {
+    let mut facts = Facts::default();
+    for _ in 0..ROUNDS {
+        let wants = new_wants(&facts);
+        if wants.is_empty() {
+            break;
+        }
+        let (many, few): (Vec<Want>, Vec<Want>) = wants.into_iter().partition(has_many);
+        let mut answers = stream::iter(few).map(|want| collect(cluster, nodes, want)).buffered(PARALLEL);
+        while let Some(answer) = answers.next().await {
+            for piece in &answer.pieces {
+                piece.offer(&mut facts);
+            }
+            facts.reads.insert(answer.want, answer.status);
+        }
+        drop(answers);
+        for want in many {
+            let status = fold(cluster, &want, &mut facts).await;
+            facts.reads.insert(want, status);
+        }
+    }
+    settle_unrecorded(sources::ALL, &mut facts);
+    for source in sources::ALL {
+        source.finish(&mut facts);
+    }
+    note_unreadable(&mut facts);
+    facts
+}
+
+fn new_wants(facts: &Facts) -> BTreeSet<Want> {
+    sources::ALL.iter().flat_map(|source| source.wants(facts)).filter(|want| !facts.reads.contains_key(want)).collect()
+}
+
+fn has_many(want: &Want) -> bool {
+    matches!(want, Want::List { resource, labels: None, fields: None, .. } if MANY.contains(resource))
+}
+
+/// What one want gave.
+struct Answer {
+    want: Want,
+    pieces: Vec<Piece>,
+    status: ReadStatus,
+}
+
+/// One piece, still encoded.
+enum Piece {
+    Object(&'static Resource, Vec<u8>),
+    Raw(String, String),
+    ServingCertificate(String),
+    Probe(Option<String>, Probe, String, String),
+}
+
+impl Piece {
+    fn offer(&self, facts: &mut Facts) {
+        match self {
+            Self::Object(resource, json) => take_whole(resource, Item::json(json), facts),
+            Self::Raw(path, text) => offer(Given::Raw(path, text), facts),
+            Self::ServingCertificate(pem) => offer(Given::ServingCertificate(pem), facts),
+            Self::Probe(node, probe, text, file) => offer(Given::Probe(node.as_deref(), *probe, text, file), facts),
+        }
+    }
+}
+
+fn offer(given: Given<'_>, facts: &mut Facts) {
+    for source in sources::ALL {
+        source.take(given, facts);
+    }
+}
+
+async fn collect(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool, want: Want) -> Answer {
+    let mut pieces = Vec::new();
+    let status = match &want {
+        Want::List { resource, .. } => {
+            let keep = &mut |item: Item<'_>| pieces.push(Piece::Object(resource, item.bytes.to_vec()));
+            cluster.list(resource, selection(&want), keep).await
+        }
+        Want::Get { resource, namespace, name } => {
+            let object = cluster.get(resource, namespace, name).await;
+            one(object, &mut pieces, |json| Piece::Object(resource, json))
+        }
+        Want::Raw { path, accept } => {
+            one(cluster.raw(path, accept).await, &mut pieces, |text| Piece::Raw(path.clone(), text))
+        }
+        Want::ServingCertificate => one(cluster.serving_certificate().await, &mut pieces, Piece::ServingCertificate),
+        Want::Node(probe) => read_nodes(cluster, nodes, *probe, &mut pieces),
+    };
+    Answer { want, pieces, status }
+}
+
+/// What a list want selects.
+fn selection(want: &Want) -> Selection<'_> {
+    match want {
+        Want::List { namespace, labels, fields, .. } => {
+            Selection { namespace: namespace.as_deref(), labels: labels.as_deref(), fields: fields.as_deref() }
+        }
+        _ => Selection::default(),
+    }
+}
+
+/// Keeps the one piece that an answer is, if there is one.
+fn one<T>(answer: Result<Option<T>, ReadError>, pieces: &mut Vec<Piece>, piece: impl FnOnce(T) -> Piece) -> ReadStatus {
+    match answer {
+        Ok(Some(answer)) => {
+            pieces.push(piece(answer));
+            ReadStatus::Complete
+        }
+        Ok(None) => ReadStatus::Absent,
+        Err(error) => error.into(),
+    }
+}
+
+async fn fold(cluster: &Cluster, want: &Want, facts: &mut Facts) -> ReadStatus {
+    let Want::List { resource, .. } = want else { return ReadStatus::Absent };
+    let mut bad = None;
+    let mut count = 0u64;
+    let each = &mut |item: Item<'_>| {
+        count += 1;
+        if let Err(error) = take_lean(resource, item, facts) {
+            bad.get_or_insert(format!("object {count}: {error}"));
+        }
+    };
+    let status = cluster.list(resource, selection(want), each).await;
+    match (status, bad) {
+        (ReadStatus::Complete, Some(bad)) => ReadStatus::Partial(bad),
+        (status, _) => status,
+    }
+}
+
+/// One object of a kind that a cluster has many of, by its few fields where it has a lean struct.
+fn take_lean(resource: &'static Resource, item: Item<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+    if *resource == resources::NODES {
+        offer(Given::Node(&item.lean::<wire::Node>()?), facts);
+    } else if *resource == resources::PODS {
+        offer(Given::Pod(&item.lean::<wire::Pod>()?), facts);
+    } else if *resource == resources::SERVICES {
+        offer(Given::Service(&item.lean::<wire::Service>()?), facts);
+    } else if *resource == resources::IPADDRESSES {
+        offer(Given::IpAddress(&item.lean::<wire::IpAddress>()?), facts);
+    } else {
+        offer(Given::Object(resource, &item.value()?), facts);
+    }
+    Ok(())
+}
+
+fn take_whole(resource: &'static Resource, item: Item<'_>, facts: &mut Facts) {
+    match item.value() {
+        Ok(object) => offer(Given::Object(resource, &object), facts),
+        Err(error) => facts.problem(&resource.full_name(), format!("an object could not be decoded: {error}")),
+    }
+}
+
+/// The nodes' own files and kernel tables, as far as this input has them.
+fn read_nodes(cluster: &Cluster, chosen: &dyn Fn(&str) -> bool, probe: Probe, pieces: &mut Vec<Piece>) -> ReadStatus {
+    let Some(snapshot) = cluster.snapshot() else {
+        return ReadStatus::Unreadable("nodes are only read from files so far; add node files with --from".to_owned());
+    };
+    let mut status = ReadStatus::Absent;
+    for file in snapshot.node_files().iter().filter(|file| file.probe == probe) {
+        if file.node.as_deref().is_some_and(|node| !chosen(node)) {
+            continue;
+        }
+        match snapshot.node_text(file) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                pieces.push(Piece::Probe(file.node.clone(), probe, text, file.name.clone()));
+                if status == ReadStatus::Absent {
+                    status = ReadStatus::Complete;
+                }
+            }
+            Err(error) => status = ReadStatus::Partial(error.to_string()),
+        }
+    }
+    status
+}
+
+/// Lists what was wanted and could not be read.
+fn note_unreadable(facts: &mut Facts) {
+    let failed: Vec<Unreadable> = facts
+        .reads
+        .iter()
+        .filter_map(|(want, status)| match status {
+            ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason) => {
+                Some(Unreadable { source: want.to_string(), node: None, reason: reason.clone() })
+            }
+            ReadStatus::Complete | ReadStatus::Absent => None,
+        })
+        .collect();
+    facts.unreadable.extend(failed);
+    facts.unreadable.sort();
+    facts.unreadable.dedup();
+}

@@ -1,0 +1,1 @@
+//! `--probe-service-range`: asks the API server by creates that it does not keep.

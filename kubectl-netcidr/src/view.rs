@@ -1,0 +1,340 @@
+//! The tables that people read.
+
+use std::collections::BTreeMap;
+
+use netcore::{
+    finding::{Finding, Severity, Unreadable},
+    ranges::{
+        Confidence, Role,
+        free::FreeRangeList,
+        map::{
+            AddressMap,
+            text::{self, Style},
+        },
+        report::{AddressList, AddressRow, CidrReport, RangeRow, SourceRow},
+    },
+    report::{ClusterInfo, Report},
+};
+use plugin::{
+    cells,
+    print::{Column, Detail, Say, Table, Text, Tone, View},
+};
+
+/// The whole report: which cluster, its ranges, its nodes in short, and what is wrong.
+pub(crate) fn cidr_report(report: &Report<CidrReport>, detail: Detail) -> View {
+    let mut view = View::new();
+    if let Some(line) = cluster_line(&report.cluster, report.body.dns_domain.as_deref()) {
+        view.line(Tone::Faint.paint(line)).gap();
+    }
+    view.table(ranges(&report.body.ranges, detail));
+    if let Some(line) = nodes_line(&report.body) {
+        view.gap().line(line);
+    }
+    findings(&mut view, &report.findings);
+    view
+}
+
+/// The findings alone, for `check`.
+pub(crate) fn check(report: &Report<CidrReport>) -> View {
+    let mut view = View::new();
+    if report.findings.is_empty() {
+        let not_made = report.unreadable.iter().filter(|u| u.source.starts_with("check ")).count();
+        view.line(match not_made {
+            0 => Tone::Good.paint("no findings: the sources agree and nothing runs out"),
+            n => Tone::Warn.paint(format!("no findings, but {n} {} could not be made", plural(n, "check", "checks"))),
+        });
+    }
+    findings(&mut view, &report.findings);
+    not_read(&mut view, &report.unreadable);
+    view
+}
+
+fn cluster_line(cluster: &ClusterInfo, domain: Option<&str>) -> Option<String> {
+    let parts: Vec<String> = [
+        cluster.context.as_ref().map(|context| format!("context {context}")),
+        cluster.server.clone(),
+        cluster.version.clone(),
+        cluster.distribution.clone(),
+        domain.map(|domain| format!("DNS domain {domain}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn ranges(rows: &[RangeRow], detail: Detail) -> Table {
+    let mut table = Table::new([
+        Column::new("role"),
+        Column::new("family").wide(),
+        Column::new("cidr"),
+        Column::new("used").right(),
+        Column::new("capacity").right(),
+        Column::new("use%").right(),
+        Column::new("says"),
+    ]);
+    for row in rows {
+        let mut sources = sources(row, detail).into_iter();
+        table.row(cells![
+            role(row.role),
+            row.family.to_string(),
+            cidr(row),
+            number(row.used),
+            capacity(row),
+            percent(row.percent_used),
+            sources.next().unwrap_or_default(),
+        ]);
+        for source in sources {
+            table.row(cells!["", "", "", "", "", "", source]);
+        }
+    }
+    table
+}
+
+pub(crate) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Pod => "pod",
+        Role::Service => "service",
+        Role::Node => "node",
+        Role::Loadbalancer => "loadbalancer",
+        Role::External => "external",
+        Role::Internal => "internal",
+    }
+}
+
+fn cidr(row: &RangeRow) -> Text {
+    if row.lower_bound {
+        Text::from("≥ ").then_in(Tone::Strong, row.cidr.to_string())
+    } else {
+        Tone::Strong.paint(row.cidr.to_string())
+    }
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(|| "?".to_owned(), |n| n.to_string())
+}
+
+/// In full up to a billion, above as a power of two where it is (nearly) one: nobody reads 39 digits.
+fn capacity(row: &RangeRow) -> String {
+    match (row.capacity, &row.capacity_text) {
+        (Some(n), _) if n < 1_000_000_000 => n.to_string(),
+        (_, Some(_)) => format!("~2^{}", row.cidr.host_bits()),
+        _ => "?".to_owned(),
+    }
+}
+
+fn percent(percent: Option<f64>) -> Text {
+    match percent {
+        None => Text::from("?"),
+        Some(percent) => {
+            let tone = match percent {
+                p if p >= 95.0 => Tone::Bad,
+                p if p >= 80.0 => Tone::Warn,
+                _ => Tone::Plain,
+            };
+            let text = if percent > 0.0 && percent < 0.1 { "<0.1".to_owned() } else { format!("{percent:.1}") };
+            tone.paint(text)
+        }
+    }
+}
+
+/// In wide, a line per source with its object and field; else the sources' names in one line, the
+/// strongest first.
+fn sources(row: &RangeRow, detail: Detail) -> Vec<Text> {
+    if detail == Detail::Wide {
+        return row.sources.iter().map(source_line).collect();
+    }
+    let mut names: BTreeMap<(Confidence, &str), usize> = BTreeMap::new();
+    for source in &row.sources {
+        *names.entry((source.confidence, &source.source)).or_default() += 1;
+    }
+    let names: Vec<String> = names
+        .into_iter()
+        .map(|((confidence, name), count)| match count {
+            1 => format!("{confidence:?} {name}"),
+            n => format!("{confidence:?} {name} ×{n}"),
+        })
+        .collect();
+    vec![Text::from(names.join(", "))]
+}
+
+fn source_line(source: &SourceRow) -> Text {
+    Text::from(format!("{:?} {}: {} ", source.confidence, source.source, source.object))
+        .then_in(Tone::Faint, source.field.clone())
+}
+
+fn nodes_line(report: &CidrReport) -> Option<Text> {
+    let nodes = report.nodes.len();
+    if nodes == 0 {
+        return None;
+    }
+    let mut line = Text::from(format!("{nodes} {}", plural(nodes, "node", "nodes")));
+    let mut shares: Vec<String> =
+        report.nodes.iter().take(3).flat_map(|node| node.pod_cidrs.iter().map(ToString::to_string)).collect();
+    if !shares.is_empty() {
+        if nodes > 3 {
+            shares.push("…".to_owned());
+        }
+        line = line.then(format!(" with pod ranges {}", shares.join(", ")));
+    }
+    if !report.blocks.is_empty() {
+        line = line.then(format!(", {} blocks", report.blocks.len()));
+    }
+    Some(line.then_in(Tone::Faint, "; `kubectl netcidr nodes` shows each"))
+}
+
+fn findings(view: &mut View, findings: &[Finding]) {
+    for finding in findings {
+        view.gap().line(
+            Tone::from(finding.severity)
+                .paint(severity(finding.severity))
+                .then(" ")
+                .then_in(Tone::Strong, finding.id.clone())
+                .then(format!(" {}: {}", finding.subject, finding.message)),
+        );
+        for evidence in &finding.evidence {
+            view.line(Tone::Faint.paint(format!("    {evidence}")));
+        }
+        view.line(Text::from(format!("    → {}", finding.remedy)));
+    }
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "INFO",
+        Severity::Warning => "WARNING",
+        Severity::Error => "ERROR",
+    }
+}
+
+fn not_read(view: &mut View, unreadable: &[Unreadable]) {
+    if unreadable.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["not read", "why"]);
+    for entry in unreadable {
+        table.row(cells![source_and_node(entry), entry.reason.clone()]);
+    }
+    view.gap().table(table);
+}
+
+/// Who has each address.
+pub(crate) fn addresses(list: &AddressList) -> View {
+    let mut table = Table::new(["address", "owner", "node", "in"]);
+    for row in &list.items {
+        let (mut owners, mut ranges) = (owners(row).into_iter(), within(row).into_iter());
+        let (owner, node) = owners.next().unwrap_or_else(|| (Tone::Faint.paint("nobody known"), String::new()));
+        table.row(cells![Tone::Strong.paint(row.address.clone()), owner, node, ranges.next().unwrap_or_default()]);
+        loop {
+            match (owners.next(), ranges.next()) {
+                (None, None) => break,
+                (owner, range) => {
+                    let (owner, node) = owner.unwrap_or_default();
+                    table.row(cells!["", owner, node, range.unwrap_or_default()]);
+                }
+            }
+        }
+    }
+    let mut view = View::new();
+    view.table(table);
+    view
+}
+
+fn owners(row: &AddressRow) -> Vec<(Text, String)> {
+    row.owners
+        .iter()
+        .map(|owner| {
+            let name = match &owner.namespace {
+                Some(namespace) => format!("{} {namespace}/{}", owner.kind, owner.name),
+                None => format!("{} {}", owner.kind, owner.name),
+            };
+            (Text::from(name), owner.node.clone().unwrap_or_default())
+        })
+        .collect()
+}
+
+fn within(row: &AddressRow) -> Vec<String> {
+    if row.ranges.is_empty() {
+        return vec!["no known range".to_owned()];
+    }
+    row.ranges
+        .iter()
+        .map(|range| match &range.node {
+            Some(node) => format!("{} {} of {node}", role(range.role), range.cidr),
+            None => format!("{} {}", role(range.role), range.cidr),
+        })
+        .collect()
+}
+
+/// Free ranges, and who may come to use each.
+pub(crate) fn free(list: &FreeRangeList) -> View {
+    let mut table = Table::new(["cidr", "note"]);
+    for row in &list.items {
+        table.row(cells![Tone::Strong.paint(row.cidr.to_string()), row.note.clone().unwrap_or_default()]);
+    }
+    let mut view = View::new();
+    view.table(table);
+    view
+}
+
+/// The picture of the address space, as wide as the terminal.
+pub(crate) fn map(map: &AddressMap, width: usize) -> View {
+    let mut view = View::new();
+    for line in text::render(map, width) {
+        let text =
+            line.into_iter().fold(Text::default(), |text, segment| text.then_in(tone(segment.style), segment.text));
+        view.line(text);
+    }
+    view
+}
+
+fn tone(style: Style) -> Tone {
+    match style {
+        Style::Plain => Tone::Plain,
+        Style::Title => Tone::Strong,
+        Style::Faint => Tone::Faint,
+        Style::Mixed => Tone::Warn,
+        Style::Overlap => Tone::Bad,
+        Style::Role(role) => Tone::Kind(match role {
+            Role::Pod => 0,
+            Role::Service => 1,
+            Role::Node => 2,
+            Role::Loadbalancer => 3,
+            Role::Internal => 4,
+            Role::External => 5,
+        }),
+    }
+}
+
+/// Says on stderr what could not be read: in one line, or in wide each.
+pub(crate) fn say_unread(unreadable: &[Unreadable], detail: Detail, say: &Say) {
+    let (checks, sources): (Vec<_>, Vec<_>) = unreadable.iter().partition(|u| u.source.starts_with("check "));
+    if detail == Detail::Wide {
+        for entry in unreadable {
+            say.warning(format!("{} not read: {}", source_and_node(entry), entry.reason));
+        }
+        return;
+    }
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for entry in &sources {
+        by_reason.entry(&entry.reason).or_default().push(source_and_node(entry));
+    }
+    for (reason, sources) in by_reason {
+        say.warning(format!("{reason}: {}", sources.join(", ")));
+    }
+    if !checks.is_empty() {
+        let ids: Vec<&str> = checks.iter().filter_map(|u| u.source.strip_prefix("check ")).collect();
+        say.warning(format!("{} {} not made: {}", ids.len(), plural(ids.len(), "check", "checks"), ids.join(", ")));
+    }
+}
+
+fn source_and_node(entry: &Unreadable) -> String {
+    match &entry.node {
+        Some(node) => format!("{} on {node}", entry.source),
+        None => entry.source.clone(),
+    }
+}
+
+fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
+    if n == 1 { one } else { many }
+}
