@@ -31,7 +31,8 @@ fn has_protobuf(resource: &Resource) -> bool {
 }
 
 impl Cluster {
-    /// Hands over every object that is selected, once, and says how the reading ended.
+    /// Hands over every object that is selected, once, and says how the reading ended. Nodes, pods,
+    /// Services and IP addresses may come in protobuf, all others and what labels or fields select in JSON.
     pub async fn list(
         &self,
         resource: &'static Resource,
@@ -42,8 +43,9 @@ impl Cluster {
         for version in self.versions(resource).await {
             let url = Url::new(resource, version, selection);
             let path = url.page(None);
-            // A recording is JSON, so that is what is asked for.
-            let lean = has_protobuf(resource) && !self.is_recorded() && !self.is_offline();
+            // Objects that somebody selects are wanted whole, and a recording is JSON.
+            let whole = selection.labels.is_some() || selection.fields.is_some();
+            let lean = has_protobuf(resource) && !whole && !self.is_recorded() && !self.is_offline();
             let accept = if lean { PROTOBUF } else { JSON };
             let mut list = List { transport: &self.transport, url, accept, seen: Seen::default() };
             let mut kept = |item: Item<'_>| {
