@@ -197,6 +197,7 @@ fn read_nodes(cluster: &Cluster, chosen: &dyn Fn(&str) -> bool, probe: Probe, pi
         match snapshot.node_text(file) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
+                cluster.record(|recorder| recorder.node(file.node.as_deref().unwrap_or("-"), probe, &text));
                 pieces.push(Piece::Probe(file.node.clone(), probe, text, file.name.clone()));
                 if status == ReadStatus::Absent {
                     status = ReadStatus::Complete;

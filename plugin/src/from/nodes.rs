@@ -159,13 +159,13 @@ fn by_name(file: &str) -> Option<Probe> {
     })
 }
 
-/// The node that a path names itself: `…/nodes/NAME/…`.
+/// The node that a path names itself: `…/nodes/NAME/…`; a recording writes `-` where it is not known.
 pub(super) fn node_in_path(name: &str) -> Option<&str> {
     let mut parts = name.split('/').rev().skip(1);
     let mut child = parts.next()?;
     for parent in parts {
         if parent == "nodes" {
-            return Some(child);
+            return (child != "-").then_some(child);
         }
         child = parent;
     }
