@@ -1,7 +1,7 @@
 //! Which ranges to use next: free of everything that anything known uses, and, as far as there is
 //! room, of what is likely to be used elsewhere.
 
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use serde::Serialize;
 
@@ -174,6 +174,7 @@ fn is_ula(ip: IpAddr) -> bool {
 pub fn in_use(facts: &Facts) -> RangeSet {
     let stated = facts.ranges.iter().flat_map(|fact| [fact.range, fact.cidr.into()]);
     let shares = facts.nodes.values().flat_map(|node| &node.pod_cidrs).map(|cidr| IpRange::from(*cidr));
+    let internal = facts.known.internal_networks.iter().map(|network| IpRange::from(network.cidr));
     let unusable = defaults::reserved().filter(|r| r.severity == Severity::Error).map(|r| IpRange::from(r.cidr));
     let pods = facts.pods.addresses.iter().map(|address| address.ip);
     let services = facts
@@ -185,7 +186,35 @@ pub fn in_use(facts: &Facts) -> RangeSet {
     let allocated = facts.cluster_ips.iter().map(|allocated| allocated.ip);
     let infrastructure = facts.infrastructure.iter().map(|(ip, _)| *ip);
     let single = pods.chain(services).chain(nodes).chain(allocated).chain(infrastructure).map(IpRange::from);
-    stated.chain(shares).chain(unusable).chain(single).collect()
+    let known: RangeSet = stated.chain(shares).chain(internal).chain(unusable).chain(single).collect();
+    // thousands of nodes have a route to each of the others: only what is new is kept
+    let new: BTreeSet<Cidr> = on_nodes(facts).filter(|cidr| !known.contains(cidr)).collect();
+    known.union(&new.into_iter().collect())
+}
+
+/// Networks that a node itself is part of (`docker0`, a VPN's interface), and what it drops.
+fn on_nodes(facts: &Facts) -> impl Iterator<Item = Cidr> {
+    facts.known.networks.values().flat_map(|network| {
+        let interfaces = network.interfaces.iter().flat_map(|interface| &interface.addresses).map(|a| a.network);
+        let direct = network.routes.iter().filter(|route| route.via().is_none()).map(|route| route.destination);
+        // a default route is the way to everything, not a network
+        interfaces.chain(direct).filter(|cidr| is_network(*cidr))
+    })
+}
+
+/// Networks that nodes reach through a neighbour.
+fn routed(facts: &Facts) -> BTreeSet<Cidr> {
+    let routes = facts.known.networks.values().flat_map(|network| &network.routes);
+    routes
+        .filter(|route| route.via().is_some())
+        .map(|route| route.destination)
+        .filter(|cidr| is_network(*cidr))
+        .collect()
+}
+
+/// Not a default route, nor one of the halves that VPNs put in its place.
+fn is_network(cidr: Cidr) -> bool {
+    cidr.prefix_len() > 1
 }
 
 /// Why a range is better left alone although nothing known uses it.
@@ -193,6 +222,7 @@ pub fn in_use(facts: &Facts) -> RangeSet {
 enum Likely {
     Reserved(&'static str),
     Default(&'static str),
+    Routed,
     AroundNode,
     AroundLowerBound,
 }
@@ -202,6 +232,7 @@ impl fmt::Display for Likely {
         match self {
             Self::Reserved(purpose) => write!(f, "set aside for {purpose}"),
             Self::Default(whose) => write!(f, "default of {whose}"),
+            Self::Routed => f.write_str("nodes have a route there"),
             Self::AroundNode => f.write_str("perhaps the network of a node"),
             Self::AroundLowerBound => f.write_str("perhaps part of a range of which only addresses in use are known"),
         }
@@ -230,7 +261,8 @@ fn likely(facts: &Facts) -> Vec<(Cidr, Likely)> {
         .iter()
         .filter(|fact| fact.lower_bound)
         .filter_map(|fact| Some((around(fact.cidr.first(), 16, 56)?, Likely::AroundLowerBound)));
-    reserved.chain(defaults).chain(nodes).chain(bounds).collect()
+    let routed = routed(facts).into_iter().map(|cidr| (cidr, Likely::Routed));
+    reserved.chain(defaults).chain(routed).chain(nodes).chain(bounds).collect()
 }
 
 /// Who may come to use a range.
@@ -242,7 +274,12 @@ fn note(likely: &PrefixIndex<Likely>, cidr: Cidr) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ranges::{ClusterIp, Confidence, NodeFacts, Origin, PodAddress, ServiceFacts, StringId, Strings};
+    use crate::{
+        ranges::{
+            ClusterIp, Confidence, NodeFacts, Origin, PodAddress, ServiceFacts, StringId, Strings, sources::NodeNetwork,
+        },
+        route::{NextHop, Route, RouteKind},
+    };
 
     fn cidr(text: &str) -> Cidr {
         text.parse().unwrap()
@@ -339,6 +376,38 @@ mod tests {
             notes(&facts, &wanted(24, 1, &["10.7.0.0/16"]))[0].1,
             "perhaps part of a range of which only addresses in use are known (10.7.0.0/16)"
         );
+    }
+
+    #[test]
+    fn what_nodes_route_is_avoided_and_their_own_networks_are_never_given() {
+        let route = |destination: &str, via: Option<&str>| Route {
+            destination: cidr(destination),
+            kind: RouteKind::Unicast,
+            next_hops: vec![NextHop { via: via.map(|ip| ip.parse().unwrap()), ..NextHop::default() }],
+            protocol: String::new(),
+            scope: String::new(),
+            table: "main".to_owned(),
+            source: None,
+            metric: None,
+            flags: Vec::new(),
+            line: 1,
+        };
+        let routes = vec![
+            route("0.0.0.0/0", Some("10.9.0.1")),
+            route("10.9.0.0/24", None),
+            route("10.9.1.0/24", Some("10.9.0.9")),
+        ];
+        let mut facts = Facts::default();
+        facts.known.networks.insert("a".to_owned(), NodeNetwork { routes, ..NodeNetwork::default() });
+        assert_eq!(
+            notes(&facts, &wanted(24, 3, &["10.9.0.0/22"])),
+            [
+                ("10.9.2.0/24".to_owned(), String::new()),
+                ("10.9.3.0/24".to_owned(), String::new()),
+                ("10.9.1.0/24".to_owned(), "nodes have a route there (10.9.1.0/24)".to_owned())
+            ]
+        );
+        assert!(free(&facts, &wanted(24, 4, &["10.9.0.0/22"])).is_err());
     }
 
     #[test]
