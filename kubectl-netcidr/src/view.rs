@@ -1,6 +1,6 @@
 //! The tables that people read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netcore::{
     finding::{Finding, Severity, Unreadable},
@@ -320,12 +320,39 @@ pub(crate) fn say_unread(unreadable: &[Unreadable], detail: Detail, say: &Say) {
         by_reason.entry(&entry.reason).or_default().push(source_and_node(entry));
     }
     for (reason, sources) in by_reason {
-        say.warning(format!("{reason}: {}", sources.join(", ")));
+        say.warning(format!("{reason}: {}", in_short(&sources)));
     }
-    if !checks.is_empty() {
-        let ids: Vec<&str> = checks.iter().filter_map(|u| u.source.strip_prefix("check ")).collect();
-        say.warning(format!("{} {} not made: {}", ids.len(), plural(ids.len(), "check", "checks"), ids.join(", ")));
+    let ids: BTreeSet<&str> = checks.iter().filter_map(|u| u.source.strip_prefix("check ")).collect();
+    if !ids.is_empty() {
+        let names = ids.iter().copied().collect::<Vec<_>>().join(", ");
+        say.warning(format!("{} {} not made: {names}", ids.len(), plural(ids.len(), "check", "checks")));
     }
+}
+
+/// Sources by name; kinds of one API group together where there are several, and not more than a
+/// line's worth.
+fn in_short(sources: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for source in sources {
+        let group = match source.split_once('.') {
+            Some((_, group)) if !source.contains(['/', ' ']) => group,
+            _ => source,
+        };
+        groups.entry(group).or_default().push(source);
+    }
+    let mut names: Vec<String> = Vec::new();
+    for (group, sources) in groups {
+        match sources.as_slice() {
+            [one] => names.push((*one).to_owned()),
+            [one, two] => names.extend([(*one).to_owned(), (*two).to_owned()]),
+            many => names.push(format!("{} kinds of {group}", many.len())),
+        }
+    }
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let more = if more > 0 { format!(" and {more} more; -o wide names all") } else { String::new() };
+    names.join(", ") + &more
 }
 
 fn source_and_node(entry: &Unreadable) -> String {
@@ -337,4 +364,22 @@ fn source_and_node(entry: &Unreadable) -> String {
 
 fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
     if n == 1 { one } else { many }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_sources_make_one_line() {
+        let sources = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(in_short(&sources(&["pods", "nodes"])), "nodes, pods");
+        assert_eq!(in_short(&sources(&["a.x.io", "b.x.io", "c.x.io", "a.y.io"])), "3 kinds of x.io, a.y.io");
+        assert_eq!(
+            in_short(&sources(&["configmap a/b.c", "configmap a/d.c", "/a.b"])),
+            "/a.b, configmap a/b.c, configmap a/d.c"
+        );
+        let many: Vec<String> = (0..11).map(|n| format!("s{n:02}")).collect();
+        assert_eq!(in_short(&many), "s00, s01, s02, s03, s04, s05, s06, s07 and 3 more; -o wide names all");
+    }
 }
