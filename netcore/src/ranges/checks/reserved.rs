@@ -23,8 +23,8 @@ pub(super) static CHECKS: &[Check] = &[Check {
                   224.0.0.0/4, 240.0.0.0/4, ::/128, ::1/128, ::ffff:0:0/96, fe80::/10, ff00::/8; warning: \
                   192.0.0.0/24, 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 192.88.99.0/24, 100.64.0.0/10 (pod and \
                   service), fec0::/10, 2001:db8::/32; info: 198.18.0.0/15; and, for pods and Services, a warning \
-                  where an IPv4 range is outside 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16: public addresses \
-                  whose owners cannot be reached any more",
+                  where an IPv4 range is outside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and GKE's own \
+                  34.118.224.0/20: public addresses whose owners cannot be reached any more",
         example: "service range 169.254.96.0/20 is in 169.254.0.0/16: link-local, cloud metadata and node-local DNS",
         remedy: "a new range out of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fd00::/8 (kubectl netcidr free); \
                  100.64.0.0/10 or public addresses: keep them if your network routes no other use of them, else move",
@@ -77,10 +77,14 @@ fn objections(role: Role, cidr: &Cidr) -> Vec<(String, Severity)> {
     objections
 }
 
+/// The range that Google owns and keeps for the Services of GKE clusters.
+const GKE_SERVICES: &str = "34.118.224.0/20";
+
 /// IPv4 outside private space; global IPv6 is how IPv6 is meant.
 fn public(cidr: &Cidr) -> bool {
     let private = |ip| matches!(ip, std::net::IpAddr::V4(ip) if ip.is_private());
-    cidr.family() == Family::V4 && !(private(cidr.first()) && private(cidr.last()))
+    let kept = GKE_SERVICES.parse().is_ok_and(|kept: Cidr| kept.contains(cidr));
+    cidr.family() == Family::V4 && !kept && !(private(cidr.first()) && private(cidr.last()))
 }
 
 #[cfg(test)]
@@ -127,6 +131,8 @@ mod tests {
             assert_eq!(found(Role::Pod, text), [], "{text}");
             assert_eq!(found(Role::Service, text), [], "{text}");
         }
+        assert_eq!(found(Role::Service, "34.118.224.0/20"), [], "Google keeps it for GKE");
+        assert_eq!(found(Role::Service, "34.118.0.0/16").len(), 1);
         // the inside of a network plugin, and addresses that a provider hands out
         assert_eq!(found(Role::Internal, "169.254.0.0/17"), []);
         assert_eq!(found(Role::Internal, "100.64.0.0/16"), []);
