@@ -2,7 +2,10 @@
 //! distributions take when nobody says otherwise.
 
 use super::Role;
-use crate::{cidr::Cidr, finding::Severity};
+use crate::{
+    cidr::{Cidr, parse_cidr},
+    finding::Severity,
+};
 
 /// A range that is not free for pods, Services or nodes to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +22,8 @@ pub struct Reserved {
 /// The reserved ranges, IPv4 first.
 pub fn reserved() -> impl Iterator<Item = Reserved> {
     RESERVED.iter().filter_map(|(cidr, severity, purpose)| {
-        Some(Reserved { cidr: cidr.parse().ok()?, severity: *severity, purpose })
+        // the mapped range is written the way that the strict parser objects to
+        Some(Reserved { cidr: parse_cidr(cidr).ok()?.cidr, severity: *severity, purpose })
     })
 }
 
