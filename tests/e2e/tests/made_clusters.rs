@@ -1,6 +1,8 @@
 //! The made clusters of `tests/fixtures/clusters`: each is healthy, so no check may say a word, and
 //! its ranges must be known by the sources that its distribution has.
 
+#![expect(clippy::unwrap_used, reason = "a broken fixture fails the test")]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use netcore::{
