@@ -124,6 +124,18 @@ fn no_kind_of_an_absent_plugin_is_missed() {
 }
 
 #[test]
+fn one_of_calicos_groups_is_enough() {
+    let facts = facts_of("kubespray-calico");
+    for kind in [&resources::CALICO_IPPOOLS_V3, &resources::CALICO_IPAMBLOCKS_V3, &resources::CALICO_BLOCKAFFINITIES_V3]
+    {
+        assert_eq!(facts.list_status(kind), Some(&ReadStatus::Absent), "{}", kind.full_name());
+    }
+    // neither group holds reservations: missed once
+    assert_eq!(facts.list_status(&resources::CALICO_IPRESERVATIONS_V3), Some(&ReadStatus::Absent));
+    assert_eq!(facts.list_status(&resources::CALICO_IPRESERVATIONS_V1), Some(&ReadStatus::not_recorded()));
+}
+
+#[test]
 fn pools_have_their_use() {
     let cases = [
         ("kubespray-calico", "10.233.64.0/18", 9, 3),

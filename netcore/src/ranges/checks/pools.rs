@@ -123,7 +123,10 @@ fn overlapping(facts: &Facts, findings: &mut Findings<'_>) {
             findings.not_checked(format!("in part: needs {}: {reason}", kind.storage.full_name()));
         }
     }
-    for kind in [&resources::CILIUM_PODIPPOOLS, &resources::CILIUM_LBIPPOOLS] {
+    // the pods' pools are only used in one mode
+    let multi_pool = facts.known.ipam() == Some(Ipam::CiliumMultiPool);
+    let of_cilium = multi_pool.then_some(&resources::CILIUM_PODIPPOOLS).into_iter();
+    for kind in of_cilium.chain([&resources::CILIUM_LBIPPOOLS]) {
         if let Some(ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason)) = facts.list_status(kind) {
             findings.not_checked(format!("in part: needs {}: {reason}", kind.full_name()));
         }

@@ -57,6 +57,10 @@ impl Source for BgpConfigurations {
         }
     }
 
+    fn finish(&self, facts: &mut Facts) {
+        BGP_CONFIGURATIONS.settle(facts);
+    }
+
     fn applies(&self, facts: &Facts) -> Option<String> {
         facts.known.calico.sign.clone()
     }

@@ -36,6 +36,10 @@ impl Source for FelixConfigurations {
         }
     }
 
+    fn finish(&self, facts: &mut Facts) {
+        FELIX_CONFIGURATIONS.settle(facts);
+    }
+
     fn applies(&self, facts: &Facts) -> Option<String> {
         facts.known.calico.sign.clone()
     }

@@ -71,6 +71,9 @@ impl Source for CalicoIpam {
     }
 
     fn finish(&self, facts: &mut Facts) {
+        for kind in [&BLOCKS, &AFFINITIES, &SETTINGS, &RESERVATIONS] {
+            kind.settle(facts);
+        }
         // tunnels alone prove nothing: they may be left over, and Windows sets addresses aside itself
         let of_pods = facts.known.calico.blocks.by_cidr.values().find(|block| {
             block.allocations.iter().any(|a| matches!(a.kind, AllocationKind::Pod | AllocationKind::OtherPod))

@@ -96,6 +96,15 @@ impl Twice {
         }
     }
 
+    /// Where neither group, or only the storage group, is recorded, the API group is not missed beside
+    /// it: one of them is enough.
+    fn settle(&self, facts: &mut Facts) {
+        let api = Want::list(self.api);
+        if facts.reads.get(&api).is_some_and(ReadStatus::is_unrecorded) && facts.list_status(self.storage).is_some() {
+            facts.reads.insert(api, ReadStatus::Absent);
+        }
+    }
+
     /// How the reading ended in the group that answered best; nothing where neither was asked.
     pub(in crate::ranges) fn status<'a>(&self, facts: &'a Facts) -> Option<&'a ReadStatus> {
         let both = [facts.list_status(self.api), facts.list_status(self.storage)];

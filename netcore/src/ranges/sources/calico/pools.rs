@@ -38,6 +38,7 @@ impl Source for IpPools {
     }
 
     fn finish(&self, facts: &mut Facts) {
+        IPPOOLS.settle(facts);
         let pools: Vec<_> = facts.known.calico.pools.values().cloned().collect();
         for pool in pools {
             let origin = Origin::new(self.name(), Confidence::A, pool.object, "spec.cidr");
