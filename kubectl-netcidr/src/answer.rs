@@ -7,6 +7,7 @@ use netcore::{
     ranges::{
         free::{self, FreeRangeList, Wanted},
         map::{self, AddressMap, svg},
+        nodes::{self, NodeCidrList},
         report::{AddressList, cidr_report},
         whois,
     },
@@ -28,6 +29,7 @@ use crate::{
 };
 
 const RANGES: Rows = Rows { list: "ranges", kind: "range", name: &["cidr"] };
+const NODES: Rows = Rows { list: "items", kind: "node", name: &["name"] };
 const ADDRESSES: Rows = Rows { list: "items", kind: "address", name: &["address"] };
 const BLOCKS: Rows = Rows { list: "blocks", kind: "block", name: &["cidr"] };
 const FREE: Rows = Rows { list: "items", kind: "range", name: &["cidr"] };
@@ -37,6 +39,7 @@ pub(crate) async fn answer(cli: &Cli, out: &mut Out) -> Result<ExitCode, Failure
     let code = match &cli.command {
         None => show(cli, out).await,
         Some(Command::Check) => check(cli, out).await,
+        Some(Command::Nodes) => nodes(cli, out).await,
         Some(Command::Whois { addresses }) => whois(cli, addresses, out).await,
         Some(Command::Free { length, count, within }) => free(cli, length, *count, within, out).await,
         Some(Command::Map) => map(cli, out).await,
@@ -56,6 +59,16 @@ async fn check(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let body =
         |reading: &Reading| Ok(reading.report("CidrReport", cidr_report(&reading.facts, &|node| reading.shows(node))));
     Question { cli, rows: RANGES, fail_on: FailOn::Error }.ask(out, body, |report, _| view::check(report)).await
+}
+
+async fn nodes(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
+    let body = |reading: &Reading| {
+        let mut list = nodes::details(&reading.facts);
+        list.items.retain(|node| reading.shows(&node.name));
+        Ok(reading.report("NodeCidrList", list))
+    };
+    let table = |report: &Report<NodeCidrList>, detail| view::nodes(&report.body, detail);
+    Question { cli, rows: NODES, fail_on: FailOn::Never }.ask(out, body, table).await
 }
 
 async fn whois(cli: &Cli, named: &[String], out: &mut Out) -> Result<ExitCode, Error> {

@@ -54,6 +54,8 @@ pub(crate) struct OutsideArgs {
 pub(crate) enum Command {
     /// Every finding: sources that disagree, overlaps, ranges that run out
     Check,
+    /// Per node: pod ranges, pods used and usable, maxPods, subnet.env, routes to the other nodes
+    Nodes,
     /// Who has an address: pod, Service, node, load balancer, tunnel, a range, or nobody
     Whois {
         /// Addresses; without any, or with -, one per line from standard input

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use netcore::{
+    cidr::Cidr,
     finding::{Finding, Severity, Unreadable},
     ranges::{
         Confidence, Role,
@@ -11,6 +12,7 @@ use netcore::{
             AddressMap,
             text::{self, Style},
         },
+        nodes::{NodeCidrList, RouteRow, RouteState},
         report::{AddressList, AddressRow, CidrReport, RangeRow, SourceRow},
     },
     report::{ClusterInfo, Report},
@@ -216,6 +218,109 @@ fn not_read(view: &mut View, unreadable: &[Unreadable]) {
         table.row(cells![source_and_node(entry), entry.reason.clone()]);
     }
     view.gap().table(table);
+}
+
+/// Each node's ranges; below them, what `subnet.env` says and the routes to the other nodes: those
+/// that are not as they should be, or in wide all.
+pub(crate) fn nodes(list: &NodeCidrList, detail: Detail) -> View {
+    let mut table = Table::new([
+        Column::new("node"),
+        Column::new("pod ranges"),
+        Column::new("pods").right(),
+        Column::new("usable").right(),
+        Column::new("maxpods").right(),
+        Column::new("routes"),
+        Column::new("addresses").wide(),
+    ]);
+    for node in &list.items {
+        table.row(cells![
+            Tone::Strong.paint(node.name.clone()),
+            Text::or_none((!node.pod_cidrs.is_empty()).then(|| joined(&node.pod_cidrs))),
+            number(node.pods_used),
+            number(node.pods_usable),
+            number(node.max_pods),
+            route_count(&node.routes),
+            node.addresses.join(", "),
+        ]);
+    }
+    let mut view = View::new();
+    view.table(table);
+    subnet_envs(&mut view, list);
+    routes(&mut view, list, detail);
+    view
+}
+
+fn joined(cidrs: &[Cidr]) -> String {
+    cidrs.iter().map(Cidr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `4 present, 1 missing`; `?` where no routes were read.
+fn route_count(routes: &[RouteRow]) -> Text {
+    if routes.is_empty() {
+        return Text::from("?");
+    }
+    let count = |state: Option<RouteState>| routes.iter().filter(|route| route.state == state).count();
+    let mut text = Text::default();
+    for (state, tone, word) in [
+        (Some(RouteState::Present), Tone::Plain, "present"),
+        (Some(RouteState::Missing), Tone::Bad, "missing"),
+        (Some(RouteState::Stale), Tone::Bad, "stale"),
+        (None, Tone::Plain, "not judged"),
+    ] {
+        let n = count(state);
+        if n > 0 {
+            let comma = if text.is_empty() { "" } else { ", " };
+            text = text.then(comma).then_in(tone, format!("{n} {word}"));
+        }
+    }
+    text
+}
+
+fn subnet_envs(view: &mut View, list: &NodeCidrList) {
+    let mut table = Table::new(["node", "subnet.env: network", "subnet", "mtu", "ipmasq"]);
+    for (node, env) in list.items.iter().filter_map(|node| Some((node, node.subnet_env.as_ref()?))) {
+        let both = |one: &Option<String>, other: &Option<String>| {
+            [one, other].into_iter().flatten().cloned().collect::<Vec<_>>().join(", ")
+        };
+        table.row(cells![
+            Tone::Strong.paint(node.name.clone()),
+            both(&env.network, &env.ipv6_network),
+            both(&env.subnet, &env.ipv6_subnet),
+            env.mtu.map_or_else(String::new, |mtu| mtu.to_string()),
+            env.ip_masq.map_or_else(String::new, |masq| masq.to_string()),
+        ]);
+    }
+    if !table.is_empty() {
+        view.gap().table(table);
+    }
+}
+
+fn routes(view: &mut View, list: &NodeCidrList, detail: Detail) {
+    let mut table = Table::new(["node", "route to", "via", "dev", "of", "state"]);
+    for node in &list.items {
+        for route in &node.routes {
+            if detail == Detail::Table && route.state == Some(RouteState::Present) {
+                continue;
+            }
+            let state = match route.state {
+                Some(RouteState::Present) => Tone::Good.paint("present"),
+                Some(RouteState::Missing) => Tone::Bad.paint("missing"),
+                Some(RouteState::Stale) => Tone::Bad.paint("stale"),
+                None => Text::from("?"),
+            };
+            table.row(cells![
+                Tone::Strong.paint(node.name.clone()),
+                route.destination.to_string(),
+                route.via.clone().unwrap_or_default(),
+                route.dev.clone().unwrap_or_default(),
+                route.node.clone().unwrap_or_else(|| "?".to_owned()),
+                state,
+            ]);
+        }
+    }
+    if !table.is_empty() {
+        view.gap().table(table);
+    }
 }
 
 /// Who has each address.

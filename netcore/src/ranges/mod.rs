@@ -9,6 +9,7 @@ pub mod defaults;
 pub mod free;
 pub mod map;
 mod model;
+pub mod nodes;
 pub mod report;
 mod source;
 pub mod sources;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Confidence, Facts, IpOwner, Origin, RangeFact, Role, blocks, usage};
+use super::{Confidence, Facts, IpOwner, Origin, RangeFact, Role, blocks, nodes, usage};
 use crate::cidr::{Cidr, Family};
 
 /// `kind: CidrReport`.
@@ -172,7 +172,7 @@ pub struct AddressRange {
 pub fn cidr_report(facts: &Facts, chosen: &dyn Fn(&str) -> bool) -> CidrReport {
     CidrReport {
         ranges: range_rows(facts),
-        nodes: usage::node_rows(facts).into_iter().filter(|node| chosen(&node.name)).collect(),
+        nodes: nodes::rows(facts).into_iter().filter(|node| chosen(&node.name)).collect(),
         blocks: blocks::rows(facts).into_iter().filter(|b| b.node.as_deref().is_none_or(chosen)).collect(),
         dns_domain: dns_domain(facts),
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Facts, Role, blocks,
-    report::{Bands, NodeRow, Slots},
+    report::{Bands, Slots},
 };
 use crate::{
     cidr::{
@@ -162,12 +162,6 @@ fn of_service(facts: &Facts, cidr: &Cidr, lower_bound: bool) -> Usage {
         }),
         slots: None,
     }
-}
-
-/// One row per node, by name.
-pub fn node_rows(facts: &Facts) -> Vec<NodeRow> {
-    let _ = facts;
-    Vec::new()
 }
 
 #[cfg(test)]
