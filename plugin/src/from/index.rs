@@ -81,6 +81,8 @@ pub(super) struct Builder {
     namespaces: Vec<String>,
     namespace_ids: HashMap<String, u32>,
     last_kind: u16,
+    empty: Vec<KindName>,
+    incomplete: BTreeMap<(String, String), String>,
 }
 
 impl Builder {
@@ -120,6 +122,14 @@ impl Builder {
     /// dropped. Returns how many were dropped.
     pub(super) fn settle(&mut self, mark: usize, item: Option<(&str, &str)>) -> usize {
         let before = self.entries.len();
+        if let Some((api_version, kind)) = item
+            && before == mark
+            && !kind.is_empty()
+            && !is_secret(api_version, kind)
+        {
+            // an empty list that says its kind: there was nothing, which is an answer
+            self.empty.push(KindName::new(api_version, kind));
+        }
         let pending = self.entries.iter().skip(mark).any(|entry| entry.kind == PENDING);
         if !pending {
             return 0;
@@ -143,6 +153,21 @@ impl Builder {
     /// Drops what was added since `mark`.
     pub(super) fn forget(&mut self, mark: usize) {
         self.entries.truncate(mark);
+    }
+
+    /// Says that objects of a kind are missing, and why: what is served of it is not all.
+    pub(super) fn incomplete(&mut self, api_version: &str, kind: &str, why: &str) {
+        if kind.is_empty() || is_secret(api_version, kind) {
+            return;
+        }
+        let name = KindName::new(api_version, kind);
+        self.incomplete.entry((name.group, name.kind)).or_insert_with(|| why.to_owned());
+    }
+
+    /// The kind of the object that was added last, after `mark`.
+    pub(super) fn last_kind(&self, mark: usize) -> Option<KindName> {
+        let entry = self.entries.get(mark..)?.last()?;
+        self.kinds.get(usize::from(entry.kind)).cloned()
     }
 
     /// Whether an object of this kind was found.
@@ -175,6 +200,7 @@ impl Builder {
             namespaces: self.namespaces,
             sorted: Vec::new(),
             collections: BTreeMap::new(),
+            incomplete: self.incomplete,
         };
         order.sort_unstable_by(|&a, &b| {
             // the winner first: the higher resourceVersion, then what was read later
@@ -188,6 +214,9 @@ impl Builder {
         for id in kept {
             let Some(kind) = index.entry(id).and_then(|entry| index.kind(entry)) else { continue };
             by_family.entry((kind.group.clone(), kind.kind.clone())).or_default().push(id);
+        }
+        for kind in self.empty {
+            by_family.entry((kind.group, kind.kind)).or_default();
         }
         index.sorted = order;
         index.collections = by_family;
@@ -240,6 +269,7 @@ pub(super) struct Index {
     namespaces: Vec<String>,
     sorted: Vec<u32>,
     collections: BTreeMap<(String, String), Vec<u32>>,
+    incomplete: BTreeMap<(String, String), String>,
 }
 
 impl Index {
@@ -251,6 +281,11 @@ impl Index {
     /// The objects of one kind, in the order of the input; `None` where no file holds the kind.
     pub(super) fn collection(&self, group: &str, kind: &str) -> Option<&[u32]> {
         self.collections.get(&(group.to_owned(), kind.to_owned())).map(Vec::as_slice)
+    }
+
+    /// Why objects of a kind are missing, if some are.
+    pub(super) fn missing(&self, group: &str, kind: &str) -> Option<&str> {
+        self.incomplete.get(&(group.to_owned(), kind.to_owned())).map(String::as_str)
     }
 
     /// One object.

@@ -16,7 +16,7 @@ use netcore::{
 use super::{
     FromError, Inner, Kind, Options, Problem, Snapshot, SnapshotInfo, archive,
     excerpt::{self, Excerpt},
-    index::{Builder, Found, Index},
+    index::{Builder, Found, Index, KindName},
     json, nodes,
     nodes::NodeFile,
     recording::{self, Recording},
@@ -51,6 +51,8 @@ pub(super) struct Intake {
     pub(super) notices: Vec<String>,
     pub(super) problems: Vec<Problem>,
     recording: Option<Recording>,
+    /// Container logs were seen, as `kubectl cluster-info dump` writes them.
+    dump_logs: bool,
 }
 
 impl Intake {
@@ -193,6 +195,7 @@ impl Intake {
         let own = name.rsplit('/').next().unwrap_or_default();
         if own == "logs.txt" && name.contains('/') {
             // `kubectl cluster-info dump --output-directory` writes one per pod
+            self.dump_logs = true;
             return Ok(());
         }
         if let Some(probe) = nodes::recognise(&name, &head) {
@@ -208,7 +211,7 @@ impl Intake {
         }
         let text = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&head).trim_ascii_start();
         match text.first() {
-            Some(b'{' | b'[') => self.read_json(file, &name),
+            Some(b'{' | b'[') if nodes::is_json(&String::from_utf8_lossy(text)) => self.read_json(file, &name),
             _ if looks_like_yaml(own, text) => self.read_yaml(file, &name),
             _ => {
                 self.unrecognised.push(name);
@@ -248,10 +251,12 @@ impl Intake {
         if outcome.objects == 0 && outcome.broken.is_empty() {
             self.unrecognised.push(name.to_owned());
         }
-        self.explain_json(file, outcome)
+        self.dump_logs |= outcome.logs > 0;
+        let last = self.index.last_kind(mark);
+        self.explain_json(file, outcome, last)
     }
 
-    fn explain_json(&mut self, file: FileId, outcome: json::Outcome) -> io::Result<()> {
+    fn explain_json(&mut self, file: FileId, outcome: json::Outcome, last: Option<KindName>) -> io::Result<()> {
         let objects = outcome.objects;
         for broken in outcome.broken {
             let (at, what) = match broken {
@@ -269,6 +274,10 @@ impl Intake {
                 ),
             };
             let line = self.store.line(file, at);
+            if let Some(kind) = &last {
+                let why = format!("{}:{line}: {what}", self.store.name(file));
+                self.index.incomplete(&kind.api_version(), &kind.kind, &why);
+            }
             self.problem(file, Some(line), what);
         }
         if outcome.nameless > 0 {
@@ -311,6 +320,13 @@ impl Intake {
         if index.len() == 0 && self.node_files.is_empty() && self.recording.is_none() {
             let problems = self.problems.iter().map(ToString::to_string).collect();
             return Err(FromError::Nothing { name: path.to_owned(), problems });
+        }
+        if self.dump_logs && only_default_namespaces(&index) {
+            self.notices.push(
+                "a cluster-info dump with only the namespaces default and kube-system, as it is written without \
+                 --all-namespaces: pods and services elsewhere are not counted"
+                    .to_owned(),
+            );
         }
         assign_nodes(&mut self.node_files, &self.store, &index, options);
         self.node_files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -366,6 +382,12 @@ impl Intake {
         }
         Ok(())
     }
+}
+
+fn only_default_namespaces(index: &Index) -> bool {
+    let pods = index.collection("", "Pod").unwrap_or_default();
+    let mut namespaces = pods.iter().filter_map(|id| Some(index.namespace(index.entry(*id)?)));
+    !pods.is_empty() && namespaces.all(|namespace| matches!(namespace, "default" | "kube-system"))
 }
 
 /// Whether a text file is worth a YAML parser.

@@ -19,7 +19,7 @@ use std::{collections::HashMap, io, sync::Arc};
 
 pub use excerpt::FILE_ANNOTATION;
 pub use nodes::NodeFile;
-pub use service::NOT_RECORDED;
+pub use service::{INCOMPLETE, NOT_RECORDED};
 
 use index::Index;
 use recording::Recording;

@@ -19,7 +19,7 @@ pub(super) fn recognise(name: &str, head: &[u8]) -> Option<Probe> {
     let file = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let text = String::from_utf8_lossy(head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head));
     let by_content = match text.trim_start().bytes().next() {
-        Some(b'{' | b'[') => json(&text),
+        Some(b'{' | b'[') if is_json(&text) => json(&text),
         Some(_) => plain(&text, &file),
         None => None,
     };
@@ -32,6 +32,16 @@ fn looks_like_objects(text: &str) -> bool {
         let line = line.trim_start().trim_start_matches("- ").trim_start_matches('"');
         line.starts_with("apiVersion") || line.starts_with("kind:") || line.starts_with("kind\":")
     })
+}
+
+/// Whether text begins as JSON does; a prompt, `[root@node ~]#`, does not.
+pub(super) fn is_json(text: &str) -> bool {
+    let mut bytes = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    match (bytes.next(), bytes.next()) {
+        (Some(b'{'), Some(b'"' | b'}') | None) | (Some(b'['), None) => true,
+        (Some(b'['), Some(next)) => matches!(next, b'{' | b'[' | b']' | b'"' | b'-') || next.is_ascii_digit(),
+        _ => false,
+    }
 }
 
 fn json(text: &str) -> Option<Probe> {
@@ -77,11 +87,14 @@ fn one_line(line: &str, file: &str) -> Option<Probe> {
     let third = words.next().unwrap_or_default();
     let number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     match first {
+        "#" if line.starts_with("# Warning: ip") && line.contains("tables-legacy tables present") => {
+            Some(if line.contains("ip6tables") { Probe::Ip6tablesSave } else { Probe::IptablesSave })
+        }
         "#" if line.contains("tables") && line.contains("-save v") => Some(iptables(line, file)),
         "*nat" | "*filter" | "*mangle" | "*raw" | "*security" => Some(iptables(line, file)),
         "create" if third.contains(':') => Some(Probe::IpsetSave),
         "Name:" if !line.contains(',') && file.contains("set") => Some(Probe::IpsetSave),
-        "table" if line.ends_with('{') => Some(Probe::NftRuleset),
+        "table" if line.contains(" {") => Some(Probe::NftRuleset),
         "IP" if line.starts_with("IP Virtual Server version") => Some(Probe::IpvsTable),
         "-A" if matches!(second, "-t" | "-u" | "-f" | "--sctp-service") => Some(Probe::IpvsTable),
         "BIRD" => Some(Probe::BirdProtocols),

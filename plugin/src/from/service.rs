@@ -18,6 +18,9 @@ use super::{
 /// The reason of the Status that says that a file could have held this, and none does.
 pub const NOT_RECORDED: &str = "NotRecorded";
 
+/// The reason of the Status that ends a list of which the input holds only a part.
+pub const INCOMPLETE: &str = "Incomplete";
+
 /// A client that reads files instead of a server. Must be made inside of a runtime.
 pub(super) fn client(inner: &Arc<Inner>) -> kube::Client {
     let inner = Arc::clone(inner);
@@ -207,6 +210,10 @@ impl Inner {
         let broken =
             broken.filter(|answer| answer.path == selection && answer.after > 0).map(|answer| answer.after).next();
         let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let missing = self.index.missing(target.group, kind);
+        if let Some(why) = missing.filter(|_| start >= ids.len() && start > 0) {
+            return status(500, INCOMPLETE, why);
+        }
         let limit = query.limit.unwrap_or(usize::MAX);
         let mut page = Vec::new();
         let mut next = None;
@@ -228,7 +235,7 @@ impl Inner {
             }
             page.push(*id);
         }
-        if next.is_none() && broken.is_some() {
+        if next.is_none() && (broken.is_some() || (missing.is_some() && !ids.is_empty())) {
             next = Some(ids.len().max(broken.and_then(|after| usize::try_from(after).ok()).unwrap_or(0)));
         }
         let (list_kind, api_version) = match view {

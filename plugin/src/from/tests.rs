@@ -154,6 +154,10 @@ fn a_half_written_dump_keeps_what_came_before() {
     assert_eq!(names(&json(&snapshot, "/api/v1/pods")), ["a", "b"]);
     let problems = problems(&snapshot);
     assert!(problems[0].starts_with("pods.json:4: the file ends inside"), "{problems:?}");
+    // a reader of the list must not take it for the whole
+    let token = json(&snapshot, "/api/v1/pods")["metadata"]["continue"].as_str().unwrap().to_owned();
+    let (status, body) = get(&snapshot, &format!("/api/v1/pods?continue={token}"));
+    assert!(status == 500 && body.contains("Incomplete") && body.contains("pods.json:4"), "{body}");
 }
 
 #[test]
@@ -206,6 +210,42 @@ fn text_that_a_terminal_wrapped_is_joined_where_nothing_is_guessed() {
 
 fn snapshot_of_two(name: &str, text: &str) -> (tempfile::TempDir, Snapshot) {
     snapshot(&[(name, text.as_bytes()), ("pods.json", PODS.as_bytes())])
+}
+
+#[test]
+fn a_template_is_not_called_wrapped() {
+    let text = "apiVersion: v1\nkind: Pod\n{% if x %}\nmetadata:\n  name: a\n{% endif %}\n";
+    let (_dir, snapshot) = snapshot_of_two("t.yaml", text);
+    assert!(problems(&snapshot)[0].starts_with("t.yaml:3: not valid YAML"), "{:?}", problems(&snapshot));
+    let (_dir, snapshot) = snapshot_of_two("session.txt", "[root@node ~]# date\n");
+    assert_eq!(snapshot.notices(), ["not recognised: session.txt"]);
+}
+
+#[test]
+fn an_empty_list_that_says_its_kind_is_an_answer() {
+    let empty = "{\"kind\":\"ServiceCIDRList\",\"apiVersion\":\"networking.k8s.io/v1\",\"items\":[]}";
+    let yaml = "kind: IPAddressList\napiVersion: networking.k8s.io/v1\nitems: []\n";
+    let (_dir, snapshot) =
+        snapshot(&[("a.json", empty.as_bytes()), ("b.yaml", yaml.as_bytes()), ("p.json", PODS.as_bytes())]);
+    assert_eq!(names(&json(&snapshot, "/apis/networking.k8s.io/v1/servicecidrs")), [] as [&str; 0]);
+    assert_eq!(names(&json(&snapshot, "/apis/networking.k8s.io/v1/ipaddresses")), [] as [&str; 0]);
+    assert!(snapshot.notices().is_empty(), "{:?}", snapshot.notices());
+}
+
+#[test]
+fn a_cluster_info_dump_in_folders_says_that_it_holds_two_namespaces() {
+    let pods = PODS.replace("\"x\"", "\"default\"").replace("\"y\"", "\"kube-system\"");
+    let (_dir, snapshot) = snapshot(&[
+        ("nodes.json", b"{\"kind\":\"NodeList\",\"apiVersion\":\"v1\",\"items\":[]}"),
+        ("default/pods.json", pods.as_bytes()),
+        ("default/a/logs.txt", b"{ not json\n"),
+    ]);
+    assert_eq!(names(&json(&snapshot, "/api/v1/pods")).len(), 3);
+    assert!(
+        snapshot.notices().len() == 1 && snapshot.notices()[0].contains("--all-namespaces"),
+        "{:?}",
+        snapshot.notices()
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::store::{FileId, Store};
 /// A wrapped file that is larger was not copied from a terminal.
 const MAX_WRAPPED: u64 = 64 << 20;
 /// Narrower than any terminal that wraps.
-const MIN_WIDTH: usize = 40;
+pub(super) const MIN_WIDTH: usize = 40;
 
 /// Byte order of UTF-16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

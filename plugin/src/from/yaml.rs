@@ -9,6 +9,7 @@ use super::{
     excerpt::{self, Excerpt},
     index::{Builder, Found, is_secret},
     store::FileId,
+    text::MIN_WIDTH,
 };
 
 /// Larger than any object that a cluster can store, many times over.
@@ -185,7 +186,7 @@ pub(super) struct Parsed {
 /// Parses one piece.
 pub(super) fn parse(piece: &Piece) -> Result<Parsed, Broken> {
     let breaks = broken_lines(&piece.text);
-    if let Some(first) = breaks.first() {
+    if let Some(first) = breaks.first().filter(|_| are_wide(&piece.text, &breaks)) {
         let line = piece.line + *first as u64;
         return match join(&piece.text, &breaks).and_then(|joined| read(&joined).ok()) {
             Some(value) if value.is_object() => Ok(Parsed { value, mended: Some((line, breaks.len())) }),
@@ -214,7 +215,9 @@ fn explain(error: &serde_saphyr::Error, piece: &Piece) -> Broken {
     }
     let at = error.location().map_or(0, |location| location.line().saturating_sub(1));
     let text = error.without_snippet().to_string();
-    let what = text.lines().next().unwrap_or("not YAML").trim_end_matches('.').to_owned();
+    // the parser counts the lines of the piece, the message those of the file
+    let what = text.lines().next().unwrap_or_default().split(" at line ").next().unwrap_or_default();
+    let what = format!("not valid YAML: {}", what.trim_end_matches('.'));
     Broken { line: piece.line + at, what }
 }
 
@@ -236,6 +239,15 @@ fn broken_lines(text: &str) -> Vec<usize> {
     breaks
 }
 
+/// Whether every line that seems broken is as long as a terminal is wide; shorter ones are
+/// something else, a template perhaps.
+fn are_wide(text: &str, breaks: &[usize]) -> bool {
+    let mut breaks = breaks.iter().peekable();
+    text.lines()
+        .enumerate()
+        .all(|(at, line)| breaks.next_if(|next| **next == at).is_none() || line.chars().count() >= MIN_WIDTH)
+}
+
 /// Joins the lines that were broken, if they were all broken at the same width: only then is
 /// nothing guessed.
 fn join(text: &str, breaks: &[usize]) -> Option<String> {
@@ -243,7 +255,7 @@ fn join(text: &str, breaks: &[usize]) -> Option<String> {
     let width = |at: usize| lines.get(at).map(|line| line.chars().count());
     let first = width(*breaks.first()?)?;
     // an item's dash has become a blank, so that widths are those of the file
-    if first < 40 || breaks.iter().any(|at| width(*at) != Some(first)) {
+    if first < MIN_WIDTH || breaks.iter().any(|at| width(*at) != Some(first)) {
         return None;
     }
     let mut joined = String::with_capacity(text.len());
@@ -290,6 +302,12 @@ impl<'a> Reader<'a> {
         let Parsed { value, mended } = match parse(piece) {
             Ok(parsed) => parsed,
             Err(broken) => {
+                let field = |name: &str| {
+                    let mut lines = piece.text.lines().map(|line| line.trim_start().trim_start_matches("- "));
+                    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default().trim()
+                };
+                let what = format!("{}:{}: {}", self.name, broken.line, broken.what);
+                index.incomplete(field("apiVersion"), field("kind"), &what);
                 self.broken.push(broken);
                 return;
             }
@@ -304,6 +322,8 @@ impl<'a> Reader<'a> {
             let item = word(&value, "/kind").strip_suffix("List").map(|kind| (word(&value, "/apiVersion"), kind));
             index.settle(self.mark, item);
             self.any = true;
+        } else if value.get("items").is_some_and(Value::is_array) && word(&value, "/kind").ends_with("List") {
+            self.inline_list(&value, index);
         } else if word(&value, "/metadata/name").is_empty() {
             let place = format!("{}:{}", self.name, piece.line);
             if let Some(excerpt) = excerpt::recognise(&value, &piece.text, &place) {
@@ -316,6 +336,17 @@ impl<'a> Reader<'a> {
         if piece.part != Part::Item {
             self.mark = index.mark();
         }
+    }
+
+    /// A list in flow style, `items: []` for one.
+    fn inline_list(&mut self, list: &Value, index: &mut Builder) {
+        let mark = index.mark();
+        for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {
+            self.object(item, index);
+        }
+        let item = word(list, "/kind").strip_suffix("List").map(|kind| (word(list, "/apiVersion"), kind));
+        index.settle(mark, item);
+        self.any = true;
     }
 
     fn object(&mut self, value: &Value, index: &mut Builder) {
