@@ -169,6 +169,25 @@ fn every_made_cluster_states_its_ranges() {
 }
 
 #[test]
+fn every_distribution_is_known_by_its_signs() {
+    for (folder, name) in [
+        ("aks", "aks"),
+        ("eks", "eks"),
+        ("gke", "gke"),
+        ("k3s", "k3s"),
+        ("kubeadm-flannel", "kubeadm"),
+        ("microk8s", "microk8s"),
+        ("openshift", "openshift"),
+        ("rke2", "rke2"),
+        ("talos", "talos"),
+    ] {
+        let facts = facts(&objects(&Path::new(FOLDER).join(folder)));
+        let names: BTreeSet<_> = facts.distributions.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, BTreeSet::from([name]), "{folder}");
+    }
+}
+
+#[test]
 fn a_pool_moved_into_the_service_range_is_found() {
     let mut objects = objects(&Path::new(FOLDER).join("metallb-kubeadm"));
     let pool = objects.iter_mut().find(|o| o["kind"] == "IPAddressPool" && o["metadata"]["name"] == "lan").unwrap();

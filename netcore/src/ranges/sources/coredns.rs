@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{ServiceCopy, fields::Fields};
+use super::{ServiceCopy, fields::Fields, workload::Workload};
 use crate::{
     cidr::{Cidr, parse_cidr},
     cluster::resources,
@@ -19,14 +19,25 @@ impl Source for CoreDns {
         NAME
     }
 
-    fn wants(&self, _: &Facts) -> Vec<Want> {
-        vec![Want::get(&resources::CONFIGMAPS, "kube-system", "coredns")]
+    fn wants(&self, facts: &Facts) -> Vec<Want> {
+        let mut wants = vec![
+            Want::get(&resources::CONFIGMAPS, "kube-system", "coredns"),
+            Want::labelled(&resources::DEPLOYMENTS, "kube-system", "k8s-app=kube-dns"),
+        ];
+        // RKE2 and OpenShift call it otherwise
+        let maps = facts.known.config_maps.get(NAME).into_iter().flatten();
+        wants.extend(maps.map(|(namespace, name)| Want::get(&resources::CONFIGMAPS, namespace, name)));
+        wants
     }
 
     fn take(&self, given: Given<'_>, facts: &mut Facts) {
+        if let Some(workload) = Workload::of(given)
+            && (workload.name().contains(NAME) || workload.name() == "dns-default")
+        {
+            facts.known.follow(NAME, &workload);
+        }
         let Given::Object(resource, value) = given else { return };
         let map = Fields::of("configmap", value);
-        // read under any name: some distributions call it otherwise
         let Some(corefile) = map.data("Corefile").filter(|_| resource == &resources::CONFIGMAPS) else { return };
         let mut reverse = Vec::new();
         let mut first = None;

@@ -422,6 +422,16 @@ fn the_corefile_names_the_domain_and_the_reverse_zones() {
 }
 
 #[test]
+fn coredns_is_followed_to_the_config_map_that_it_mounts() {
+    let mut facts = Facts::default();
+    let wanted = crate::ranges::Want::get(&resources::CONFIGMAPS, "kube-system", "rke2-coredns-rke2-coredns");
+    assert!(!coredns::CoreDns.wants(&facts).contains(&wanted));
+    let volumes = json!({"volumes": [{"configMap": {"name": "rke2-coredns-rke2-coredns"}}]});
+    take(&mut facts, &resources::DEPLOYMENTS, &workload("rke2-coredns-rke2-coredns", &volumes));
+    assert!(coredns::CoreDns.wants(&facts).contains(&wanted));
+}
+
+#[test]
 fn a_field_of_another_type_is_a_problem_that_names_it() {
     let mut facts = Facts::default();
     let pool = json!({"metadata": {"namespace": "metallb-system", "name": "p"}, "spec": {"addresses": {"a": 1}}});
