@@ -153,7 +153,7 @@ impl Cluster {
         let variable = |name: &str| std::env::var(name).ok();
         let environment = Environment { variable: &variable, home: std::env::home_dir() };
         let Settings { config, context } = kubeconfig::settings(kube, &environment)?;
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let server = kubeconfig::without_user(config.cluster_url.to_string().trim_end_matches('/'));
         let namespace = config.default_namespace.clone();
         let endpoint = endpoint(&config);
         let client = client(config).map_err(|reason| ConnectError::Credentials { reason })?;

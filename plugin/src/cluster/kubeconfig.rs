@@ -115,8 +115,11 @@ fn selected(kubeconfig: Kubeconfig, args: &KubeArgs, environment: &Environment<'
         Some(name) => {
             let known: Vec<&str> = kubeconfig.auth_infos.iter().map(|user| user.name.as_str()).collect();
             let found = kubeconfig.auth_infos.iter().find(|user| user.name == name);
-            let found = found.ok_or_else(|| ConnectError::unknown("user", &name, &known))?;
-            found.auth_info.clone().unwrap_or_default()
+            // A context may name a user that nobody wrote down: requests are then anonymous.
+            if found.is_none() && args.user.is_some() {
+                return Err(ConnectError::unknown("user", &name, &known));
+            }
+            found.and_then(|user| user.auth_info.clone()).unwrap_or_default()
         }
     };
     put_over_cluster(&mut cluster, args);
@@ -203,7 +206,7 @@ fn connection(cluster: &Cluster, environment: &Environment<'_>) -> Result<Config
     if let Some(proxy) = proxy {
         // Names are resolved by the proxy in any case.
         let text = proxy.replacen("socks5h://", "socks5://", 1);
-        let invalid = || ConnectError::Proxy { proxy: proxy.clone() };
+        let invalid = || ConnectError::Proxy { proxy: without_user(&proxy) };
         config.proxy_url = Some(text.parse().map_err(|_| invalid())?);
     }
     Ok(config)
@@ -212,11 +215,21 @@ fn connection(cluster: &Cluster, environment: &Environment<'_>) -> Result<Config
 /// `host`, `host:port` or a URL; without a scheme kubectl speaks plain HTTP.
 fn url(server: &str) -> Result<http::Uri, ConnectError> {
     let text = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
-    let invalid = || ConnectError::Server { server: server.to_owned() };
+    let invalid = || ConnectError::Server { server: without_user(server) };
     let uri: http::Uri = text.parse().map_err(|_| invalid())?;
     match (uri.scheme_str(), uri.host()) {
         (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(uri),
         _ => Err(invalid()),
+    }
+}
+
+/// A URL without the user and password that it may carry.
+pub(super) fn without_user(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}://{}", url.get(..scheme).unwrap_or_default(), url.get(at + 1..).unwrap_or_default())
+        }
+        _ => url.to_owned(),
     }
 }
 
@@ -260,3 +273,6 @@ fn in_cluster(args: &KubeArgs, tried: String) -> Result<Settings, ConnectError> 
     config.tls_server_name.clone_from(&args.tls_server_name);
     Ok(Settings { config, context: None })
 }
+
+#[cfg(test)]
+mod tests;

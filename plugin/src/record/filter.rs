@@ -361,9 +361,22 @@ pub(super) fn raw(path: &str, text: &str) -> String {
             .map(|line| if METRICS.iter().any(|name| line.starts_with(name)) { line } else { "" })
             .collect::<Vec<_>>()
             .join("\n"),
+        "/flagz" => text.split('\n').map(flag).collect::<Vec<_>>().join("\n"),
         "/version" | "/apis" | "/api" | SERVING_CERTIFICATE => text.to_owned(),
         _ => mask::text(text).into_owned(),
     }
+}
+
+/// A line of `/flagz`, whose delimiter changes from one start of the server to the next.
+fn flag(line: &str) -> String {
+    let end = line.find([':', '=', ' ', '\t']).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    let value = rest.trim_start_matches([':', '=', ' ', '\t']);
+    let delimiter = rest.strip_suffix(value).unwrap_or_default();
+    if mask::is_secret(name) && !value.trim().is_empty() {
+        return format!("{name}{delimiter}{}", mask::REMOVED);
+    }
+    mask::text(line).into_owned()
 }
 
 /// Metrics that a report uses.
@@ -482,6 +495,13 @@ mod tests {
             raw("/metrics", text),
             "\n\nkube_apiserver_clusterip_allocator_allocated_ips{cidr=\"10.0.0.0/8\"} 3\n"
         );
-        assert_eq!(raw("/flagz", "a-token: PLANTED\nv: 2\n"), "a-token: (removed)\nv: 2\n");
+    }
+
+    #[test]
+    fn flags_are_masked_with_any_delimiter() {
+        for delimiter in [":", "=", " ", ": ", "\t"] {
+            let text = format!("kube-apiserver flagz\n\na-token{delimiter}PLANTED\nv{delimiter}2\n");
+            assert_eq!(raw("/flagz", &text), text.replace("PLANTED", "(removed)"));
+        }
     }
 }

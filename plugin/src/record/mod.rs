@@ -322,7 +322,7 @@ mod tests {
         let mut recorder = Recorder::create(folder.path(), "test 0").unwrap();
         recorder.raw("/flagz", "old");
         recorder.finish(recording::Window::default()).unwrap();
-        Recorder::create(folder.path(), "test 0").unwrap().finish().unwrap();
+        Recorder::create(folder.path(), "test 0").unwrap().finish(recording::Window::default()).unwrap();
         assert!(!folder.path().join("raw").exists());
     }
 
@@ -333,7 +333,9 @@ mod tests {
         fs::write(folder.path().join("raw"), "in the way").unwrap();
         recorder.raw("/flagz", "x");
         recorder.raw("/metrics", "x");
-        assert!(matches!(recorder.finish(), Err(RecordError::Io { path, .. }) if path.ends_with("raw/flagz")));
+        assert!(
+            matches!(recorder.finish(recording::Window::default()), Err(RecordError::Io { path, .. }) if path.ends_with("raw/flagz"))
+        );
     }
 
     #[test]
