@@ -9,7 +9,10 @@ use netcore::{
     probe::Probe,
     ranges::{Facts, Given, Want, settle_unrecorded, sources},
 };
-use plugin::cluster::{Cluster, ReadError, Selection};
+use plugin::{
+    cluster::{Cluster, ReadError, Selection},
+    from::Snapshot,
+};
 
 /// Rounds of following a trail (a DaemonSet names a ConfigMap) before sources are taken to be going
 /// in circles.
@@ -31,6 +34,9 @@ static MANY: [&Resource; 9] = [
     &resources::CALICO_BLOCKAFFINITIES_V3,
     &resources::CILIUM_NODES,
 ];
+
+/// What a recording calls the node of what no node is known for.
+const NO_NODE: &str = "-";
 
 /// Reads everything that the sources want to know. `nodes` limits which nodes' own files are read.
 pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool) -> Facts {
@@ -187,9 +193,11 @@ fn take_whole(resource: &'static Resource, item: Item<'_>, facts: &mut Facts) {
 /// The nodes' own files and kernel tables, as far as this input has them.
 fn read_nodes(cluster: &Cluster, chosen: &dyn Fn(&str) -> bool, probe: Probe, pieces: &mut Vec<Piece>) -> ReadStatus {
     let Some(snapshot) = cluster.snapshot() else {
-        return ReadStatus::Unreadable("nodes are only read from files so far; add node files with --from".to_owned());
+        let reason = "nodes are only read from files so far; add node files with --from";
+        cluster.record(|recorder| recorder.node_failed(NO_NODE, probe, reason));
+        return ReadStatus::Unreadable(reason.to_owned());
     };
-    let mut status = ReadStatus::Absent;
+    let mut status = unread_then(snapshot, probe).map_or(ReadStatus::Absent, ReadStatus::Unreadable);
     for file in snapshot.node_files().iter().filter(|file| file.probe == probe) {
         if file.node.as_deref().is_some_and(|node| !chosen(node)) {
             continue;
@@ -197,7 +205,7 @@ fn read_nodes(cluster: &Cluster, chosen: &dyn Fn(&str) -> bool, probe: Probe, pi
         match snapshot.node_text(file) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
-                cluster.record(|recorder| recorder.node(file.node.as_deref().unwrap_or("-"), probe, &text));
+                cluster.record(|recorder| recorder.node(file.node.as_deref().unwrap_or(NO_NODE), probe, &text));
                 pieces.push(Piece::Probe(file.node.clone(), probe, text, file.name.clone()));
                 if status == ReadStatus::Absent {
                     status = ReadStatus::Complete;
@@ -207,6 +215,12 @@ fn read_nodes(cluster: &Cluster, chosen: &dyn Fn(&str) -> bool, probe: Probe, pi
         }
     }
     status
+}
+
+/// Why a recorded run could not read a probe on any node, if it could not.
+fn unread_then(snapshot: &Snapshot, probe: Probe) -> Option<String> {
+    let answers = &snapshot.info().recording.as_ref()?.nodes;
+    answers.iter().find(|answer| answer.node == NO_NODE && answer.probe == probe.file()).map(|a| a.message.clone())
 }
 
 /// Lists what was wanted and could not be read.

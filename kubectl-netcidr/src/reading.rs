@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use netcore::{
     cluster::{ReadStatus, resources, wire},
     finding::Unreadable,
-    ranges::{Facts, checks},
+    ranges::{Facts, Want, checks},
     report::{API_VERSION, ClusterInfo, Report, Window},
 };
 use plugin::{
@@ -46,6 +46,8 @@ impl Error {
                 Some(hint) => Failure::from(self).hint(hint),
                 None => Failure::from(self),
             },
+            Self::Nothing(reason) if reason.starts_with("forbidden") => Failure::from(self)
+                .hint("docs/rbac/netcidr.yaml has the role that reads everything; any part of it helps"),
             _ => Failure::from(self),
         }
     }
@@ -193,12 +195,19 @@ fn missing(chosen: &Chosen, facts: &Facts) -> Vec<String> {
     }
 }
 
-/// The reason where not one source could be read: then there is no report.
+/// The reason where not one source could be read: then there is no report. That the server has a
+/// version and a certificate says nothing about ranges.
 fn nothing_read(facts: &Facts) -> Option<String> {
-    if facts.reads.values().any(|status| matches!(status, ReadStatus::Complete | ReadStatus::Partial(_))) {
+    let says_nothing = |want: &Want| match want {
+        Want::Raw { path, .. } => path == "/version",
+        want => *want == Want::ServingCertificate,
+    };
+    let read = |status: &ReadStatus| matches!(status, ReadStatus::Complete | ReadStatus::Partial(_));
+    if facts.reads.iter().any(|(want, status)| read(status) && !says_nothing(want)) {
         return None;
     }
-    facts.unreadable.iter().map(|unreadable| format!("{}: {}", unreadable.source, unreadable.reason)).next()
+    let nodes = facts.unreadable.iter().find(|unreadable| unreadable.source == "nodes");
+    nodes.or_else(|| facts.unreadable.first()).map(|unreadable| unreadable.reason.clone())
 }
 
 /// The distribution, where all its signs name the same one.

@@ -422,7 +422,14 @@ pub(crate) fn say_unread(unreadable: &[Unreadable], detail: Detail, say: &Say) {
     }
     let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for entry in &sources {
-        by_reason.entry(&entry.reason).or_default().push(source_and_node(entry));
+        // what is forbidden is said by name, and by whom in wide
+        let reason = if entry.reason.starts_with("forbidden: ") { "forbidden" } else { &entry.reason };
+        let source = source_and_node(entry);
+        let source = source.split_once(" with ").map_or(source.as_str(), |(kind, _)| kind).to_owned();
+        let sources = by_reason.entry(reason).or_default();
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
     }
     for (reason, sources) in by_reason {
         say.warning(format!("{reason}: {}", in_short(&sources)));

@@ -2,29 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
-/// What of an object a selector looks at.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Selected {
-    metadata: Metadata,
-    spec: Spec,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    namespace: String,
-    labels: Option<HashMap<String, String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    node_name: serde_json::Value,
-}
+use serde_json::Value;
 
 /// The selectors of one request; empty ones match everything.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,35 +37,42 @@ impl Selectors {
 
     /// Whether an object's JSON is selected.
     pub(super) fn matches(&self, object: &[u8]) -> bool {
-        let Ok(object) = serde_json::from_slice::<Selected>(object) else { return false };
-        let empty = HashMap::new();
-        let labels = object.metadata.labels.as_ref().unwrap_or(&empty);
-        self.labels.iter().all(|requirement| requirement.matches(labels))
-            && self.fields.iter().all(|(field, equal, value)| {
-                let found = match field.as_str() {
-                    "metadata.name" => &object.metadata.name,
-                    "metadata.namespace" => &object.metadata.namespace,
-                    _ => object.spec.node_name.as_str().unwrap_or_default(),
-                };
-                (found == value) == *equal
-            })
+        let Ok(object) = serde_json::from_slice::<Value>(object) else { return false };
+        let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels: HashMap<&str, &str> =
+            labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect();
+        self.labels.iter().all(|requirement| requirement.matches(&labels))
+            && self.fields.iter().all(|(field, equal, value)| (text_at(&object, field) == *value) == *equal)
+    }
+}
+
+/// A field as the API server compares it: its text, empty where there is none.
+fn text_at(object: &Value, field: &str) -> String {
+    match field.split('.').try_fold(object, |value, name| value.get(name)) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
 }
 
 impl Requirement {
-    fn matches(&self, labels: &HashMap<String, String>) -> bool {
+    fn matches(&self, labels: &HashMap<&str, &str>) -> bool {
         match self {
-            Self::Exists(key) => labels.contains_key(key),
-            Self::Absent(key) => !labels.contains_key(key),
-            Self::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
-            Self::NotIn(key, values) => labels.get(key).is_none_or(|value| !values.contains(value)),
+            Self::Exists(key) => labels.contains_key(key.as_str()),
+            Self::Absent(key) => !labels.contains_key(key.as_str()),
+            Self::In(key, values) => {
+                labels.get(key.as_str()).is_some_and(|value| values.iter().any(|other| other == value))
+            }
+            Self::NotIn(key, values) => {
+                labels.get(key.as_str()).is_none_or(|value| values.iter().all(|other| other != value))
+            }
             Self::Above(key, bound) => number(labels, key).is_some_and(|value| value > *bound),
             Self::Below(key, bound) => number(labels, key).is_some_and(|value| value < *bound),
         }
     }
 }
 
-fn number(labels: &HashMap<String, String>, key: &str) -> Option<i64> {
+fn number(labels: &HashMap<&str, &str>, key: &str) -> Option<i64> {
     labels.get(key)?.parse().ok()
 }
 
@@ -148,12 +133,7 @@ fn field(text: &str) -> Result<(String, bool, String), String> {
         let (left, right) = split.ok_or_else(|| format!("field selector {text:?}: `FIELD=VALUE` would be valid"))?;
         (left, true, right)
     };
-    match left {
-        "metadata.name" | "metadata.namespace" | "spec.nodeName" => Ok((left.to_owned(), equal, right.to_owned())),
-        other => Err(format!(
-            "field label not supported offline: {other}; metadata.name, metadata.namespace and spec.nodeName are"
-        )),
-    }
+    Ok((left.trim().to_owned(), equal, right.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -204,10 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn fields_select_by_name_namespace_and_node() {
+    fn fields_select_by_the_text_that_they_hold() {
         assert!(selects("", "metadata.name=a,spec.nodeName==node1,metadata.namespace!=other"));
         assert!(!selects("", "spec.nodeName!=node1"));
         assert!(!selects("", "metadata.name=b"));
+        assert!(selects("", "status.phase=,metadata.labels.tier=2"));
+        assert!(!selects("", "status.phase=Running"));
     }
 
     #[test]
@@ -215,6 +197,6 @@ mod tests {
         for bad in ["app in web", "app foo (a)", "a b", "tier>x", "app in (a"] {
             assert!(Selectors::parse(bad, "").is_err(), "{bad}");
         }
-        assert!(Selectors::parse("", "status.phase=Running").unwrap_err().contains("spec.nodeName"));
+        assert!(Selectors::parse("", "status.phase").unwrap_err().contains("FIELD=VALUE"));
     }
 }
