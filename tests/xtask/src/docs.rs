@@ -8,6 +8,7 @@ use std::{
 };
 
 use netcore::{
+    cluster::ReadStatus,
     finding::FindingDoc,
     ranges::{
         Facts, Want, checks,
@@ -61,10 +62,9 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
 fn netcidr_role() -> String {
     let mut verbs: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     let mut urls = BTreeSet::from(["/apis", "/version"].map(str::to_owned));
-    // ConfigMaps that other objects name are read one by one; a kubelet's settings through its node
+    // ConfigMaps that other objects name are read one by one
     verbs.entry(("", "configmaps")).or_default().insert("get");
-    verbs.entry(("", "nodes/proxy")).or_default().insert("get");
-    for want in sources::ALL.iter().flat_map(|source| source.wants(&Facts::default())) {
+    for want in all_wants() {
         match want {
             Want::List { resource, .. } => {
                 verbs.entry((resource.group, resource.plural)).or_default().insert("list");
@@ -85,6 +85,9 @@ fn netcidr_role() -> String {
     let mut text = String::from(
         "# What `kubectl netcidr` reads, and nothing else. It works with less: what may not be read is listed as\n\
          # unreadable. Written by `cargo xtask docs` out of the sources' own wants.\n\
+         #\n\
+         # Left out on purpose: `get` on nodes/proxy, by which the kubelets' configz would be read. Whoever has\n\
+         # it can do more on a node than read. Give it for the run if CIDR-041 is to be checked on a live cluster.\n\
          apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: kubectl-netcidr\nrules:\n",
     );
     for ((group, verbs), plurals) in groups {
@@ -98,6 +101,20 @@ fn netcidr_role() -> String {
     let urls: Vec<String> = urls.into_iter().collect();
     let _ = write!(text, "  - nonResourceURLs: [{}]\n    verbs: [get]\n", urls.join(", "));
     text
+}
+
+/// Everything that the sources want of a cluster that has none of it: each follows its trail to the
+/// end, and tries the older place where the newer one is empty.
+fn all_wants() -> BTreeSet<Want> {
+    let mut facts = Facts::default();
+    loop {
+        let wants: Vec<Want> = sources::ALL.iter().flat_map(|source| source.wants(&facts)).collect();
+        let before = facts.reads.len();
+        facts.reads.extend(wants.into_iter().map(|want| (want, ReadStatus::Absent)));
+        if facts.reads.len() == before {
+            return facts.reads.into_keys().collect();
+        }
+    }
 }
 
 fn schema<T: schemars::JsonSchema>() -> Result<String, Error> {
