@@ -4,6 +4,7 @@
 //! with them; [`report`] is what is printed.
 
 pub mod blocks;
+pub mod capacity;
 pub mod checks;
 pub mod defaults;
 pub mod free;

@@ -4,12 +4,16 @@
 mod calico;
 mod cilium;
 mod cloud;
+mod common;
 mod copies;
 mod examples;
 mod internal;
 mod load_balancers;
+mod overlap;
 mod pools;
 mod reserved;
+#[cfg(test)]
+mod testing;
 
 use super::Facts;
 use crate::{
@@ -66,6 +70,7 @@ impl Findings<'_> {
 
 /// Every check, by id.
 pub static ALL: &[&[Check]] = &[
+    overlap::CHECKS,
     load_balancers::CHECKS,
     calico::CHECKS,
     pools::CHECKS,

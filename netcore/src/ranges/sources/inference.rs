@@ -1,8 +1,6 @@
 //! What follows from addresses in use, where nobody states a range: lower bounds, and the
 //! distribution's default where there is not even that.
 
-use std::net::IpAddr;
-
 use super::Ipam;
 use crate::{
     cidr::{Cidr, Family, smallest_cover},
@@ -103,22 +101,25 @@ fn infer_ipam(facts: &mut Facts) {
     }
 }
 
-/// A range that a distribution takes by itself is shown only where nothing at all is known of it.
+/// A range that a distribution takes by itself is shown only where nothing at all is known of it, and
+/// only where the distribution has one such default.
 fn add_defaults(facts: &mut Facts) {
     let [(distribution, why)] = facts.distributions.as_slice() else { return };
     let (distribution, why) = (*distribution, why.clone());
-    for default in defaults::defaults().filter(|default| default.whose.eq_ignore_ascii_case(distribution)) {
-        let known = facts.ranges.iter().any(|fact| fact.role == default.role);
-        let seen = |ip: &IpAddr| Family::of(*ip) == default.cidr.family();
-        let in_use = match default.role {
-            Role::Pod => facts.pods.addresses.iter().any(|a| seen(&a.ip)),
-            _ => facts.services.iter().flat_map(|s| &s.cluster_ips).any(seen),
-        };
-        if known || in_use || !matches!(default.role, Role::Pod | Role::Service) {
-            continue;
+    let of_it = |whose: &str| whose.split(", ").any(|name| name.eq_ignore_ascii_case(distribution));
+    for role in [Role::Pod, Role::Service] {
+        for family in [Family::V4, Family::V6] {
+            let mut defaults = defaults::defaults()
+                .filter(|default| default.role == role && default.cidr.family() == family && of_it(default.whose));
+            let (Some(default), None) = (defaults.next(), defaults.next()) else { continue };
+            // clusters of one family are the rule: the other's default is no hint
+            if family == Family::V6 || facts.ranges.iter().any(|fact| fact.role == role) {
+                continue;
+            }
+            let field = format!("the default of {distribution}, not read anywhere ({why})");
+            let origin = Origin::new(NAME, Confidence::D, "hint", field);
+            facts.add_ranges(role, &default.cidr.to_string(), &origin);
         }
-        let field = format!("the default of {distribution}, not read anywhere ({why})");
-        facts.add_ranges(default.role, &default.cidr.to_string(), &Origin::new(NAME, Confidence::D, "hint", field));
     }
 }
 
@@ -157,5 +158,17 @@ mod tests {
         Inference.finish(&mut facts);
         let found: Vec<String> = facts.ranges.iter().map(|r| r.cidr.to_string()).collect();
         assert_eq!(found, ["10.96.0.0/16", "fd00:96::/124"], "nodes in two networks have no cover worth the name");
+    }
+
+    #[test]
+    fn a_distributions_default_is_a_last_hint() {
+        let hinted = |facts: &mut Facts| -> Vec<String> {
+            facts.distributions.push(("k3s", "kubelet v1.33.1+k3s1".to_owned()));
+            Inference.finish(facts);
+            facts.ranges.iter().map(|r| format!("{} {:?}", r.cidr, r.origin.confidence)).collect()
+        };
+        assert_eq!(hinted(&mut Facts::default()), ["10.42.0.0/16 D", "10.43.0.0/16 D"]);
+        let mut facts = Facts { services: vec![service("10.99.0.1")], ..Facts::default() };
+        assert_eq!(hinted(&mut facts), ["10.99.0.1/32 D", "10.42.0.0/16 D"], "what is in use says more");
     }
 }
