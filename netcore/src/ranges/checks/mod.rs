@@ -1,6 +1,7 @@
 //! The checks, grouped by what they are about. Each is a row of [`ALL`]: its documentation, the
 //! kinds it needs, and a pure function over the facts.
 
+mod agreement;
 mod calico;
 mod cilium;
 mod cloud;
@@ -9,9 +10,12 @@ mod copies;
 mod examples;
 mod internal;
 mod load_balancers;
+mod nodes;
 mod overlap;
 mod pools;
 mod reserved;
+mod room;
+mod services;
 #[cfg(test)]
 mod testing;
 
@@ -71,6 +75,10 @@ impl Findings<'_> {
 /// Every check, by id.
 pub static ALL: &[&[Check]] = &[
     overlap::CHECKS,
+    agreement::CHECKS,
+    room::CHECKS,
+    services::CHECKS,
+    nodes::CHECKS,
     load_balancers::CHECKS,
     calico::CHECKS,
     pools::CHECKS,

@@ -93,6 +93,8 @@ pub struct Known {
     pub kubelets: BTreeMap<String, Kubelet>,
     /// Clusters of Cluster API.
     pub capi_clusters: Vec<CapiCluster>,
+    /// How many nodes the cluster is planned to have; set by whoever asks.
+    pub max_nodes: Option<u64>,
     /// Events about ranges.
     pub events: Vec<Event>,
     /// The API server's serving certificate.
