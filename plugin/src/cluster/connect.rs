@@ -9,6 +9,7 @@ use std::{
 use kube::{
     Client, Config,
     client::{AuthError, ClientBuilder, ConfigExt},
+    config::ExecConfig,
 };
 use tower::buffer::BufferLayer;
 
@@ -241,9 +242,8 @@ fn git_version(bytes: &[u8]) -> Option<String> {
 /// expires; the default stack would run it three times.
 fn client(mut config: Config) -> Result<Client, String> {
     let exec = config.auth_info.exec.clone();
-    let hint = exec.as_ref().and_then(|exec| exec.install_hint.clone());
     let describe = |error: kube::Error| match error {
-        kube::Error::Auth(error) => credentials(&error, hint.as_deref()),
+        kube::Error::Auth(error) => credentials(&error, exec.as_ref()),
         error => innermost(&error),
     };
     if exec.is_none() {
@@ -262,16 +262,19 @@ fn client(mut config: Config) -> Result<Client, String> {
 }
 
 /// Why credentials can't be had; never with what a plugin printed on stdout, where the token is.
-fn credentials(error: &AuthError, hint: Option<&str>) -> String {
+fn credentials(error: &AuthError, plugin: Option<&ExecConfig>) -> String {
+    let program = plugin.and_then(|plugin| plugin.command.as_deref()).unwrap_or_default();
+    let hint = plugin.and_then(|plugin| plugin.install_hint.as_deref());
     let text = match error {
-        AuthError::AuthExecRun { cmd, out } => {
+        AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing on stderr");
-            let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
             format!("the credential plugin {program} failed with {}: {}", out.status, said.trim())
         }
-        AuthError::AuthExecStart(error) => format!("the credential plugin can't be run: {error}"),
-        AuthError::AuthExecParse(_) => "the credential plugin printed no ExecCredential".to_owned(),
+        AuthError::AuthExecStart(error) => {
+            format!("the credential plugin {program} can't be run: {}", super::error::plain_words(&error.to_string()))
+        }
+        AuthError::AuthExecParse(_) => format!("the credential plugin {program} printed no ExecCredential"),
         error => error.to_string(),
     };
     match hint.map(str::trim).filter(|hint| !hint.is_empty()) {

@@ -125,7 +125,7 @@ impl ReadError {
 
     /// The error of a request that got no answer, or whose answer broke off.
     pub(super) fn connection(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Connection(innermost(error))
+        Self::Connection(plain_words(&innermost(error)))
     }
 }
 
@@ -164,6 +164,18 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         [.., outer, last] if outer.contains("certificate") || outer.contains("tls") => format!("{outer}: {last}"),
         [.., last] => last.clone(),
         [] => String::new(),
+    }
+}
+
+/// The system's own words as a part of a sentence: `connection refused`.
+pub(super) fn plain_words(text: &str) -> String {
+    let text = text.find(" (os error ").and_then(|end| text.get(..end)).unwrap_or(text);
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -210,6 +222,12 @@ mod tests {
             let code = StatusCode::from_u16(if code == 0 { 503 } else { code }).unwrap();
             assert_eq!(ReadError::of(code, body.as_bytes()).to_string(), error.to_string());
         }
+    }
+
+    #[test]
+    fn the_systems_words_fit_into_a_sentence() {
+        assert_eq!(plain_words("Connection refused (os error 111)"), "connection refused");
+        assert_eq!(plain_words("TLS handshake eof"), "TLS handshake eof");
     }
 
     #[test]
