@@ -52,13 +52,13 @@ pub(crate) async fn answer(cli: &Cli, out: &mut Out) -> Result<ExitCode, Failure
 async fn show(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let body =
         |reading: &Reading| Ok(reading.report("CidrReport", cidr_report(&reading.facts, &|node| reading.shows(node))));
-    Question { cli, rows: RANGES, fail_on: FailOn::Never }.ask(out, body, view::cidr_report).await
+    Question { cli, rows: RANGES, fail_on: FailOn::Never, says_unread: true }.ask(out, body, view::cidr_report).await
 }
 
 async fn check(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let body =
         |reading: &Reading| Ok(reading.report("CidrReport", cidr_report(&reading.facts, &|node| reading.shows(node))));
-    Question { cli, rows: RANGES, fail_on: FailOn::Error }.ask(out, body, |report, _| view::check(report)).await
+    Question { cli, rows: RANGES, fail_on: FailOn::Error, says_unread: false }.ask(out, body, view::check).await
 }
 
 async fn nodes(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
@@ -68,7 +68,7 @@ async fn nodes(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
         Ok(reading.report("NodeCidrList", list))
     };
     let table = |report: &Report<NodeCidrList>, detail| view::nodes(&report.body, detail);
-    Question { cli, rows: NODES, fail_on: FailOn::Never }.ask(out, body, table).await
+    Question { cli, rows: NODES, fail_on: FailOn::Never, says_unread: true }.ask(out, body, table).await
 }
 
 async fn whois(cli: &Cli, named: &[String], out: &mut Out) -> Result<ExitCode, Error> {
@@ -81,7 +81,7 @@ async fn whois(cli: &Cli, named: &[String], out: &mut Out) -> Result<ExitCode, E
         Ok(reading.report("AddressList", AddressList { items }))
     };
     let table = |report: &Report<AddressList>, _| view::addresses(&report.body);
-    Question { cli, rows: ADDRESSES, fail_on: FailOn::Never }.ask(out, body, table).await
+    Question { cli, rows: ADDRESSES, fail_on: FailOn::Never, says_unread: true }.ask(out, body, table).await
 }
 
 /// The addresses named, or one per line from standard input.
@@ -107,7 +107,7 @@ async fn free(cli: &Cli, length: &str, count: u16, within: &[String], out: &mut 
         Ok(reading.report("FreeRangeList", list))
     };
     let table = |report: &Report<FreeRangeList>, _| view::free(&report.body);
-    Question { cli, rows: FREE, fail_on: FailOn::Never }.ask(out, body, table).await
+    Question { cli, rows: FREE, fail_on: FailOn::Never, says_unread: true }.ask(out, body, table).await
 }
 
 /// `/20` or `20`.
@@ -138,7 +138,7 @@ async fn map(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let width = out.width();
     let body = |reading: &Reading| Ok(reading.report("AddressMap", map::layout(&reading.facts)));
     let picture = |report: &Report<AddressMap>, _| view::map(&report.body, width);
-    Question { cli, rows: BLOCKS, fail_on: FailOn::Never }.ask(out, body, picture).await
+    Question { cli, rows: BLOCKS, fail_on: FailOn::Never, says_unread: true }.ask(out, body, picture).await
 }
 
 /// A question about one reading of the cluster, or with `--since` about two.
@@ -146,6 +146,8 @@ struct Question<'a> {
     cli: &'a Cli,
     rows: Rows,
     fail_on: FailOn,
+    /// What could not be read is said on stderr; else the answer itself has it.
+    says_unread: bool,
 }
 
 impl Question<'_> {
@@ -167,6 +169,7 @@ impl Question<'_> {
             out.report(&now, self.rows, |detail| view(&now, detail))?;
         }
         match out.format() {
+            _ if !self.says_unread => {}
             Format::Table => view::say_unread(&now.unreadable, Detail::Table, &say),
             Format::Wide => view::say_unread(&now.unreadable, Detail::Wide, &say),
             _ => {}

@@ -36,18 +36,31 @@ pub(crate) fn cidr_report(report: &Report<CidrReport>, detail: Detail) -> View {
     view
 }
 
-/// The findings alone, for `check`.
-pub(crate) fn check(report: &Report<CidrReport>) -> View {
+/// The findings alone, for `check`, and what could not be read: in short, or in wide each.
+pub(crate) fn check(report: &Report<CidrReport>, detail: Detail) -> View {
     let mut view = View::new();
+    let unread = Unread::of(&report.unreadable);
     if report.findings.is_empty() {
-        let not_made = report.unreadable.iter().filter(|u| u.source.starts_with("check ")).count();
-        view.line(match not_made {
+        view.line(match unread.checks.len() {
             0 => Tone::Good.paint("no findings: the sources agree and nothing runs out"),
             n => Tone::Warn.paint(format!("no findings, but {n} {} could not be made", plural(n, "check", "checks"))),
         });
     }
     findings(&mut view, &report.findings);
-    not_read(&mut view, &report.unreadable);
+    if detail == Detail::Wide {
+        let mut table = Table::new(["not read", "why"]);
+        for entry in &report.unreadable {
+            table.row(cells![source_and_node(entry), entry.reason.clone()]);
+        }
+        if !table.is_empty() {
+            view.gap().table(table);
+        }
+    } else {
+        view.gap();
+        for line in unread.lines() {
+            view.line(Tone::Faint.paint(line));
+        }
+    }
     view
 }
 
@@ -73,6 +86,8 @@ fn ranges(rows: &[RangeRow], detail: Detail) -> Table {
         Column::new("used").right(),
         Column::new("capacity").right(),
         Column::new("use%").right(),
+        Column::new("static band").wide().right(),
+        Column::new("node slots").wide().right(),
         Column::new("says"),
     ]);
     for row in rows {
@@ -84,10 +99,12 @@ fn ranges(rows: &[RangeRow], detail: Detail) -> Table {
             number(row.used),
             capacity(row),
             percent(row.percent_used),
+            row.bands.map_or_else(String::new, |bands| of(bands.static_used, bands.static_capacity)),
+            row.slots.map_or_else(String::new, |slots| of(Some(slots.used), slots.total)),
             sources.next().unwrap_or_default(),
         ]);
         for source in sources {
-            table.row(cells!["", "", "", "", "", "", source]);
+            table.row(cells!["", "", "", "", "", "", "", "", source]);
         }
     }
     table
@@ -114,6 +131,11 @@ fn cidr(row: &RangeRow) -> Text {
 
 fn number(number: Option<u64>) -> String {
     number.map_or_else(|| "?".to_owned(), |n| n.to_string())
+}
+
+/// `3/256`; `?` for what is unknown.
+fn of(used: Option<u64>, capacity: Option<u64>) -> String {
+    format!("{}/{}", number(used), number(capacity))
 }
 
 /// In full up to a billion, above as a power of two where it is (nearly) one: nobody reads 39 digits.
@@ -207,17 +229,6 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Warning => "WARNING",
         Severity::Error => "ERROR",
     }
-}
-
-fn not_read(view: &mut View, unreadable: &[Unreadable]) {
-    if unreadable.is_empty() {
-        return;
-    }
-    let mut table = Table::new(["not read", "why"]);
-    for entry in unreadable {
-        table.row(cells![source_and_node(entry), entry.reason.clone()]);
-    }
-    view.gap().table(table);
 }
 
 /// Each node's ranges; below them, what `subnet.env` says and the routes to the other nodes: those
@@ -411,33 +422,54 @@ fn tone(style: Style) -> Tone {
     }
 }
 
-/// Says on stderr what could not be read: in one line, or in wide each.
+/// Says on stderr what could not be read: in a few lines, or in wide each.
 pub(crate) fn say_unread(unreadable: &[Unreadable], detail: Detail, say: &Say) {
-    let (checks, sources): (Vec<_>, Vec<_>) = unreadable.iter().partition(|u| u.source.starts_with("check "));
     if detail == Detail::Wide {
         for entry in unreadable {
             say.warning(format!("{} not read: {}", source_and_node(entry), entry.reason));
         }
         return;
     }
-    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for entry in &sources {
-        // what is forbidden is said by name, and by whom in wide
-        let reason = if entry.reason.starts_with("forbidden: ") { "forbidden" } else { &entry.reason };
-        let source = source_and_node(entry);
-        let source = source.split_once(" with ").map_or(source.as_str(), |(kind, _)| kind).to_owned();
-        let sources = by_reason.entry(reason).or_default();
-        if !sources.contains(&source) {
-            sources.push(source);
+    for line in Unread::of(unreadable).lines() {
+        say.warning(line);
+    }
+}
+
+/// What could not be read, in short.
+struct Unread<'a> {
+    sources: BTreeMap<&'a str, Vec<String>>,
+    checks: BTreeSet<&'a str>,
+}
+
+impl<'a> Unread<'a> {
+    fn of(unreadable: &'a [Unreadable]) -> Self {
+        let mut unread = Self { sources: BTreeMap::new(), checks: BTreeSet::new() };
+        for entry in unreadable {
+            if let Some(id) = entry.source.strip_prefix("check ") {
+                unread.checks.insert(id);
+                continue;
+            }
+            // what is forbidden is said by name, and by whom in wide
+            let reason = if entry.reason.starts_with("forbidden: ") { "forbidden" } else { &entry.reason };
+            let source = source_and_node(entry);
+            let source = source.split_once(" with ").map_or(source.as_str(), |(kind, _)| kind).to_owned();
+            let sources = unread.sources.entry(reason).or_default();
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
         }
+        unread
     }
-    for (reason, sources) in by_reason {
-        say.warning(format!("{reason}: {}", in_short(&sources)));
-    }
-    let ids: BTreeSet<&str> = checks.iter().filter_map(|u| u.source.strip_prefix("check ")).collect();
-    if !ids.is_empty() {
-        let names = ids.iter().copied().collect::<Vec<_>>().join(", ");
-        say.warning(format!("{} {} not made: {names}", ids.len(), plural(ids.len(), "check", "checks")));
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.sources.iter().map(|(reason, sources)| format!("{reason}: {}", in_short(sources))).collect();
+        let n = self.checks.len();
+        if n > 0 {
+            let ids = self.checks.iter().map(|id| id.trim_start_matches("CIDR-")).collect::<Vec<_>>().join(", ");
+            lines.push(format!("{n} {} not made: CIDR-{ids}; -o wide says why", plural(n, "check", "checks")));
+        }
+        lines
     }
 }
 

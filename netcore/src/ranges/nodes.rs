@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Facts, NodeFacts, Role,
+    Facts, NodeFacts, Role, capacity,
     report::NodeRow,
     sources::{NodeNetwork, NodeSubnetEnv, UNNAMED},
 };
@@ -111,7 +111,7 @@ pub fn rows(facts: &Facts) -> Vec<NodeRow> {
                 name: name.to_owned(),
                 pod_cidrs: pod_cidrs(facts, name, node),
                 pods_used: node.and(pods.as_ref()).map(|pods| pods.get(name).copied().unwrap_or(0)),
-                pods_usable: None,
+                pods_usable: node.and_then(|node| capacity::usable(facts, node)).and_then(crate::cidr::Count::small),
                 max_pods: node.and_then(|node| node.max_pods),
                 addresses: node.map(|node| node.addresses.iter().map(IpAddr::to_string).collect()).unwrap_or_default(),
             }

@@ -1,7 +1,7 @@
 //! How much of a range is in use, by the formula of its role.
 
 use super::{
-    Facts, Role, blocks,
+    Facts, Role, blocks, capacity as room,
     report::{Bands, Slots},
 };
 use crate::{
@@ -50,7 +50,7 @@ pub fn of_range(facts: &Facts, role: Role, cidr: &Cidr, lower_bound: bool) -> Us
                 capacity: (!lower_bound).then(|| cidr.size()),
                 used: pods_inside(facts, cidr),
                 bands: None,
-                slots: None,
+                slots: room::slots_of(facts, cidr).filter(|_| facts.complete(&resources::NODES)),
             },
         },
         Role::Node => {
