@@ -11,6 +11,7 @@ pub mod free;
 pub mod map;
 mod model;
 pub mod nodes;
+pub mod probe_service;
 pub mod report;
 mod source;
 pub mod sources;
