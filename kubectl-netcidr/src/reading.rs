@@ -1,6 +1,6 @@
 //! One reading of a cluster: its facts, and the head that every report on it has.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use netcore::{
     cluster::{ReadStatus, resources, wire},
@@ -94,7 +94,11 @@ impl Reading {
     async fn connect(kube: &KubeArgs, input: &InputArgs, say: &Say) -> Result<Self, Error> {
         let progress = say.progress();
         progress.start("reading the cluster", None);
-        let cluster = Cluster::connect(kube, input).await?;
+        let mut cluster = Cluster::connect(kube, input).await?;
+        if kube.verbosity >= 6 {
+            let say = say.clone();
+            cluster = cluster.traced(Arc::new(move |line| say.note(line)));
+        }
         if let Some(snapshot) = cluster.snapshot() {
             for notice in snapshot.notices() {
                 say.note(notice);

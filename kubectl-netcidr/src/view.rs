@@ -98,7 +98,7 @@ fn ranges(rows: &[RangeRow], detail: Detail) -> Table {
             cidr(row),
             number(row.used),
             capacity(row),
-            percent(row.percent_used),
+            percent(row),
             row.bands.map_or_else(String::new, |bands| of(bands.static_used, bands.static_capacity)),
             row.slots.map_or_else(String::new, |slots| of(Some(slots.used), slots.total)),
             sources.next().unwrap_or_default(),
@@ -147,19 +147,15 @@ fn capacity(row: &RangeRow) -> String {
     }
 }
 
-fn percent(percent: Option<f64>) -> Text {
-    match percent {
-        None => Text::from("?"),
-        Some(percent) => {
-            let tone = match percent {
-                p if p >= 95.0 => Tone::Bad,
-                p if p >= 80.0 => Tone::Warn,
-                _ => Tone::Plain,
-            };
-            let text = if percent > 0.0 && percent < 0.1 { "<0.1".to_owned() } else { format!("{percent:.1}") };
-            tone.paint(text)
-        }
-    }
+fn percent(row: &RangeRow) -> Text {
+    let Some(percent) = row.percent_used else { return Text::from("?") };
+    let tone = match percent {
+        p if p >= 95.0 => Tone::Bad,
+        p if p >= 80.0 => Tone::Warn,
+        _ => Tone::Plain,
+    };
+    let rounded_away = percent < 0.1 && row.used.is_some_and(|used| used > 0);
+    tone.paint(if rounded_away { "<0.1".to_owned() } else { format!("{percent:.1}") })
 }
 
 /// In wide, a line per source with its object and field; else the sources' names in one line, the
@@ -193,10 +189,10 @@ fn nodes_line(report: &CidrReport) -> Option<Text> {
         return None;
     }
     let mut line = Text::from(format!("{nodes} {}", plural(nodes, "node", "nodes")));
-    let mut shares: Vec<String> =
-        report.nodes.iter().take(3).flat_map(|node| node.pod_cidrs.iter().map(ToString::to_string)).collect();
+    let mut all = report.nodes.iter().flat_map(|node| &node.pod_cidrs);
+    let mut shares: Vec<String> = all.by_ref().take(3).map(ToString::to_string).collect();
     if !shares.is_empty() {
-        if nodes > 3 {
+        if all.next().is_some() {
             shares.push("…".to_owned());
         }
         line = line.then(format!(" with pod ranges {}", shares.join(", ")));
