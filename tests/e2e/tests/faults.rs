@@ -154,7 +154,9 @@ fn garbage_in_protobuf_is_told() {
 #[test]
 fn without_protobuf_the_report_is_the_same() {
     let size = generate::Size { nodes: 50, pods: 6_000, services: 300 };
-    for cluster in [clusters::kubeadm as fn() -> _, clusters::captured, || generate::cluster(generate::Size { nodes: 50, pods: 6_000, services: 300 })] {
+    for cluster in [clusters::kubeadm as fn() -> _, clusters::captured, || {
+        generate::cluster(generate::Size { nodes: 50, pods: 6_000, services: 300 })
+    }] {
         let with = Server::start(cluster());
         let expected = e2e::timeless(report(&json(&with).output().expect("it runs")));
         assert!(with.requests().iter().any(|request| {
@@ -207,15 +209,22 @@ fn a_huge_object_is_borne() {
     let mut config = clusters::kubeadm();
     for kind in ["Service", "Pod", "Node"] {
         let spec = match kind {
-            "Service" => serde_json::json!({"type": "ClusterIP", "clusterIP": "10.96.7.7", "clusterIPs": ["10.96.7.7"]}),
+            "Service" => {
+                serde_json::json!({"type": "ClusterIP", "clusterIP": "10.96.7.7", "clusterIPs": ["10.96.7.7"]})
+            }
             _ => serde_json::json!({}),
         };
         let object = serde_json::json!({"apiVersion": "v1", "kind": kind, "spec": spec,
             "metadata": {"name": "huge", "namespace": if kind == "Node" { None } else { Some("default") }}});
         config = config.object(apiserver::with_huge_annotation(object, 2_000_000));
     }
-    let server = Server::start(config.object(clusters::ip_addresses(&[serde_json::json!({"kind": "Service",
-        "metadata": {"namespace": "default", "name": "huge"}, "spec": {"clusterIPs": ["10.96.7.7"]}})]).remove(0)));
+    let server = Server::start(
+        config.object(
+            clusters::ip_addresses(&[serde_json::json!({"kind": "Service",
+        "metadata": {"namespace": "default", "name": "huge"}, "spec": {"clusterIPs": ["10.96.7.7"]}})])
+            .remove(0),
+        ),
+    );
     let report = report(&json(&server).output().expect("it runs"));
     assert_eq!(ranges(&report, "service"), ["10.96.0.0/12"]);
     assert_eq!(unreadable(&report, "pods"), None);

@@ -120,12 +120,8 @@ fn lists_are_the_same(pair: &Pair) {
         assert_eq!(ours["items"], real["items"], "{path}");
         assert_eq!((&ours["kind"], &ours["apiVersion"]), (&real["kind"], &real["apiVersion"]));
 
-        let items: usize = ours["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|object| protobuf::encoded(kind, object).len())
-            .sum();
+        let items: usize =
+            ours["items"].as_array().into_iter().flatten().map(|object| protobuf::encoded(kind, object).len()).sum();
         let (ours, real) = (pair.ours.get(path, PROTOBUF).body, pair.real.get(path, PROTOBUF).body);
         let end = |body: &[u8]| body[body.len() - items..].to_vec();
         assert!(items > 0 && end(&ours) == end(&real), "{path}: the protobuf differs");
@@ -140,7 +136,10 @@ fn tables_have_the_same_columns(pair: &Pair) {
         let columns = |http: &Http| {
             let table = http.get(path, TABLE).json();
             let columns = table["columnDefinitions"].as_array().cloned().unwrap_or_default();
-            columns.iter().map(|column| json!([column["name"], column["format"], column["priority"]])).collect::<Vec<_>>()
+            columns
+                .iter()
+                .map(|column| json!([column["name"], column["format"], column["priority"]]))
+                .collect::<Vec<_>>()
         };
         assert_eq!(columns(&pair.ours), columns(&pair.real), "{path}");
     }
@@ -187,7 +186,8 @@ fn pages_are_the_same(pair: &Pair) {
 fn own_pages_are_the_same(pair: &Pair) {
     let first_lines = |http: &Http| {
         let text = http.get("/flagz", "text/plain").text();
-        let range = text.lines().find(|line| line.starts_with("service-cluster-ip-range")).map(|line| line.contains(RANGES));
+        let range =
+            text.lines().find(|line| line.starts_with("service-cluster-ip-range")).map(|line| line.contains(RANGES));
         (text.lines().take(3).map(str::to_owned).collect::<Vec<_>>(), range)
     };
     assert_eq!(first_lines(&pair.ours), first_lines(&pair.real));
@@ -251,9 +251,8 @@ fn several_ranges_are_asked_by_chance(pair: &Pair) {
     let server = Server::start(Config::new().service_ranges(&["10.96.0.0/16", "10.97.0.0/24", "fd00:96::/112"]));
     let ours = Http::new(&server.kubeconfig());
     let spec = json!({"clusterIP": "10.97.0.9", "ports": [{"port": 1}]});
-    let answers = |http: &Http| -> BTreeSet<String> {
-        (0..200).map(|_| created(http, &spec, true).to_string()).collect()
-    };
+    let answers =
+        |http: &Http| -> BTreeSet<String> { (0..200).map(|_| created(http, &spec, true).to_string()).collect() };
     assert_eq!(answers(&ours), answers(&pair.real));
 }
 
