@@ -138,16 +138,31 @@ pub fn kubeadm() -> Config {
             "net-conf.json",
             "{\"Network\": \"10.244.0.0/16\", \"EnableNFTables\": false, \"Backend\": {\"Type\": \"vxlan\"}}\n",
         ))
-        .object(daemon_set("kube-system", "kube-proxy", "kube-proxy", &["--config=/var/lib/kube-proxy/config.conf"]))
-        .object(daemon_set("kube-flannel", "kube-flannel-ds", "kube-flannel-cfg", &["--ip-masq", "--kube-subnet-mgr"]))
+        .object(daemon_set(
+            ("kube-system", "kube-proxy"),
+            &["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"],
+            "kube-proxy",
+        ))
+        .object(daemon_set(
+            ("kube-flannel", "kube-flannel-ds"),
+            &["/opt/bin/flanneld", "--ip-masq", "--kube-subnet-mgr"],
+            "kube-flannel-cfg",
+        ))
+        .configz("cp1", configz())
+        .configz("worker1", configz())
+}
+
+/// What matters of a kubelet's configuration.
+fn configz() -> Value {
+    json!({"kubeletconfig": {"maxPods": 110, "clusterDNS": ["10.96.0.10"], "clusterDomain": "cluster.local"}})
 }
 
 /// A DaemonSet that mounts a ConfigMap.
-fn daemon_set(namespace: &str, name: &str, config_map: &str, arguments: &[&str]) -> Value {
+fn daemon_set((namespace, name): (&str, &str), command: &[&str], config_map: &str) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"namespace": namespace, "name": name},
         "spec": {"selector": {"matchLabels": {"k8s-app": name}}, "template": {"metadata": {"labels": {"k8s-app": name}},
             "spec": {"containers": [{"name": name, "image": format!("registry.example.com/{name}:1"),
-                "command": [format!("/usr/local/bin/{name}")], "args": arguments}],
+                "command": command}],
                 "volumes": [{"name": "config", "configMap": {"name": config_map}}]}}},
         "status": {"currentNumberScheduled": 2, "desiredNumberScheduled": 2, "numberReady": 2, "numberMisscheduled": 0}})
 }
