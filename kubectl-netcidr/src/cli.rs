@@ -32,6 +32,10 @@ pub(crate) struct Cli {
     pub(crate) fail_on: FailOnArgs,
     #[command(flatten)]
     pub(crate) outside: OutsideArgs,
+    /// How many nodes the cluster is to grow to (an autoscaler's limit): CIDR-012 says whether its pod
+    /// range has room for them
+    #[arg(long, global = true, value_name = "COUNT")]
+    pub(crate) max_nodes: Option<u64>,
     /// Ask the API server for its service ranges by creating a Service with dry-run: nothing is kept.
     /// For clusters where nothing else tells; needs the permission to create services
     #[arg(long, global = true)]

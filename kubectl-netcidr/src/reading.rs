@@ -82,6 +82,7 @@ impl Reading {
     /// Reads the cluster that the flags name.
     pub(crate) async fn of(cli: &Cli, input: &InputArgs, say: &Say) -> Result<Self, Error> {
         let mut reading = Self::connect(&cli.kube, input, say).await?;
+        reading.facts.known.max_nodes = cli.max_nodes;
         external::add(&cli.outside.external, &mut reading.facts)?;
         for context in &cli.outside.external_context {
             let kube = KubeArgs { context: Some(context.clone()), ..cli.kube.clone() };

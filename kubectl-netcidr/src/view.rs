@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netcore::{
     cidr::Cidr,
+    cluster::ReadStatus,
     finding::{Finding, Severity, Unreadable},
     ranges::{
         Confidence, Role,
@@ -458,8 +459,12 @@ impl<'a> Unread<'a> {
     }
 
     fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            self.sources.iter().map(|(reason, sources)| format!("{reason}: {}", in_short(sources))).collect();
+        let line = |(reason, sources): (&&str, &Vec<String>)| match sources.as_slice() {
+            // what is wrong with one source reads best after its name
+            [source] if reason.contains(' ') && *reason != ReadStatus::NOT_RECORDED => format!("{source}: {reason}"),
+            sources => format!("{reason}: {}", in_short(sources)),
+        };
+        let mut lines: Vec<String> = self.sources.iter().map(line).collect();
         let n = self.checks.len();
         if n > 0 {
             let ids = self.checks.iter().map(|id| id.trim_start_matches("CIDR-")).collect::<Vec<_>>().join(", ");

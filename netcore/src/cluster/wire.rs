@@ -22,11 +22,11 @@ lean! {
     /// `metadata`.
     ObjectMeta {
         /// Name.
-        name: String = (string, tag = "1");
+        name: String = (string, tag = "1") [deserialize_with = "nullable"];
         /// Namespace; empty for cluster-scoped kinds.
-        namespace: String = (string, tag = "3");
+        namespace: String = (string, tag = "3") [deserialize_with = "nullable"];
         /// Uid.
-        uid: String = (string, tag = "5");
+        uid: String = (string, tag = "5") [deserialize_with = "nullable"];
         /// When deletion was asked for; present or not is all that is used.
         deletion_timestamp: Option<Time> = (message, optional, tag = "9");
         /// Labels.
@@ -48,9 +48,9 @@ lean! {
     /// A node's spec.
     NodeSpec {
         /// The first pod range.
-        pod_cidr: String = (string, tag = "1") [rename = "podCIDR"];
+        pod_cidr: String = (string, tag = "1") [rename = "podCIDR", deserialize_with = "nullable"];
         /// The cloud's name for the machine.
-        provider_id: String = (string, tag = "3") [rename = "providerID"];
+        provider_id: String = (string, tag = "3") [rename = "providerID", deserialize_with = "nullable"];
         /// All pod ranges, one per family.
         pod_cidrs: Vec<String> = (string, repeated, tag = "7") [rename = "podCIDRs", deserialize_with = "nullable"];
     }
@@ -72,33 +72,33 @@ lean! {
     /// A node's condition.
     NodeCondition {
         /// `Ready`, `NetworkUnavailable`, …
-        r#type: String = (string, tag = "1") [rename = "type"];
+        r#type: String = (string, tag = "1") [rename = "type", deserialize_with = "nullable"];
         /// `True`, `False`, `Unknown`.
-        status: String = (string, tag = "2");
+        status: String = (string, tag = "2") [deserialize_with = "nullable"];
         /// A word.
-        reason: String = (string, tag = "5");
+        reason: String = (string, tag = "5") [deserialize_with = "nullable"];
         /// A sentence.
-        message: String = (string, tag = "6");
+        message: String = (string, tag = "6") [deserialize_with = "nullable"];
     }
 
     /// One address of a node.
     NodeAddress {
         /// `InternalIP`, `ExternalIP`, `Hostname`, …
-        r#type: String = (string, tag = "1") [rename = "type"];
+        r#type: String = (string, tag = "1") [rename = "type", deserialize_with = "nullable"];
         /// The address or name.
-        address: String = (string, tag = "2");
+        address: String = (string, tag = "2") [deserialize_with = "nullable"];
     }
 
     /// What runs on a node.
     NodeInfo {
         /// Kernel release.
-        kernel_version: String = (string, tag = "4");
+        kernel_version: String = (string, tag = "4") [deserialize_with = "nullable"];
         /// Operating system image.
-        os_image: String = (string, tag = "5");
+        os_image: String = (string, tag = "5") [deserialize_with = "nullable"];
         /// `containerd://1.7.2`.
-        container_runtime_version: String = (string, tag = "6");
+        container_runtime_version: String = (string, tag = "6") [deserialize_with = "nullable"];
         /// `v1.36.3`.
-        kubelet_version: String = (string, tag = "7");
+        kubelet_version: String = (string, tag = "7") [deserialize_with = "nullable"];
     }
 
     /// A pod.
@@ -114,17 +114,17 @@ lean! {
     /// A pod's spec.
     PodSpec {
         /// The node that it is bound to.
-        node_name: String = (string, tag = "10");
+        node_name: String = (string, tag = "10") [deserialize_with = "nullable"];
         /// Whether it has the node's own addresses.
-        host_network: bool = (bool, tag = "11");
+        host_network: bool = (bool, tag = "11") [deserialize_with = "nullable"];
     }
 
     /// A pod's status.
     PodStatus {
         /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
-        phase: String = (string, tag = "1");
+        phase: String = (string, tag = "1") [deserialize_with = "nullable"];
         /// The first address.
-        pod_ip: String = (string, tag = "6") [rename = "podIP"];
+        pod_ip: String = (string, tag = "6") [rename = "podIP", deserialize_with = "nullable"];
         /// All addresses, one per family.
         pod_ips: Vec<PodIp> = (message, repeated, tag = "12") [rename = "podIPs", deserialize_with = "nullable"];
     }
@@ -132,7 +132,7 @@ lean! {
     /// One address of a pod.
     PodIp {
         /// The address.
-        ip: String = (string, tag = "1");
+        ip: String = (string, tag = "1") [deserialize_with = "nullable"];
     }
 
     /// A Service.
@@ -148,13 +148,13 @@ lean! {
     /// A Service's spec.
     ServiceSpec {
         /// The first ClusterIP; `None` for headless, empty for ExternalName.
-        cluster_ip: String = (string, tag = "3") [rename = "clusterIP"];
+        cluster_ip: String = (string, tag = "3") [rename = "clusterIP", deserialize_with = "nullable"];
         /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`.
-        r#type: String = (string, tag = "4") [rename = "type"];
+        r#type: String = (string, tag = "4") [rename = "type", deserialize_with = "nullable"];
         /// Addresses that somebody routes to the nodes.
         external_ips: Vec<String> = (string, repeated, tag = "5") [rename = "externalIPs", deserialize_with = "nullable"];
         /// The load balancer's address that was asked for.
-        load_balancer_ip: String = (string, tag = "8") [rename = "loadBalancerIP"];
+        load_balancer_ip: String = (string, tag = "8") [rename = "loadBalancerIP", deserialize_with = "nullable"];
         /// Client ranges that may use the load balancer.
         load_balancer_source_ranges: Vec<String> = (string, repeated, tag = "9") [deserialize_with = "nullable"];
         /// All ClusterIPs, one per family.
@@ -176,7 +176,7 @@ lean! {
     /// One address of a load balancer.
     LoadBalancerIngress {
         /// The address; empty where it has a name only.
-        ip: String = (string, tag = "1");
+        ip: String = (string, tag = "1") [deserialize_with = "nullable"];
     }
 
     /// An allocated ClusterIP; its name is the address.
@@ -196,11 +196,11 @@ lean! {
     /// The owner of an allocation.
     ParentRef {
         /// Plural: `services`.
-        resource: String = (string, tag = "2");
+        resource: String = (string, tag = "2") [deserialize_with = "nullable"];
         /// Namespace.
-        namespace: String = (string, tag = "3");
+        namespace: String = (string, tag = "3") [deserialize_with = "nullable"];
         /// Name.
-        name: String = (string, tag = "4");
+        name: String = (string, tag = "4") [deserialize_with = "nullable"];
     }
 }
 

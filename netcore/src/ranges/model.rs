@@ -339,10 +339,7 @@ impl Facts {
     /// Notes that something was read but not understood: `reason` names field and line and says what
     /// would be valid.
     pub fn problem(&mut self, object: &str, reason: impl Into<String>) {
-        let problem = Unreadable { source: object.to_owned(), node: None, reason: reason.into() };
-        if !self.unreadable.contains(&problem) {
-            self.unreadable.push(problem);
-        }
+        self.unreadable.push(Unreadable { source: object.to_owned(), node: None, reason: reason.into() });
     }
 
     /// How the list of a kind ended; nothing when nobody asked for it.

@@ -6,7 +6,7 @@ use http::StatusCode;
 use netcore::cluster::ReadStatus;
 use serde::Deserialize;
 
-use crate::duration::GoDuration;
+use crate::{duration::GoDuration, from::INCOMPLETE};
 
 /// Why an answer is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,9 @@ impl ReadError {
         }
         if status.as_ref().is_some_and(|status| status.reason == NO_ANSWER) {
             return Self::Connection(message);
+        }
+        if status.as_ref().is_some_and(|status| status.reason == INCOMPLETE) {
+            return Self::Malformed(message);
         }
         match code {
             StatusCode::FORBIDDEN => Self::Forbidden(message),

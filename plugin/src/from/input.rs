@@ -253,10 +253,10 @@ impl Intake {
         }
         self.dump_logs |= outcome.logs > 0;
         let last = self.index.last_kind(mark);
-        self.explain_json(file, outcome, last)
+        self.explain_json(file, outcome, last.as_ref())
     }
 
-    fn explain_json(&mut self, file: FileId, outcome: json::Outcome, last: Option<KindName>) -> io::Result<()> {
+    fn explain_json(&mut self, file: FileId, outcome: json::Outcome, last: Option<&KindName>) -> io::Result<()> {
         let objects = outcome.objects;
         for broken in outcome.broken {
             let (at, what) = match broken {
@@ -274,7 +274,7 @@ impl Intake {
                 ),
             };
             let line = self.store.line(file, at);
-            if let Some(kind) = &last {
+            if let Some(kind) = last {
                 let why = format!("{}:{line}: {what}", self.store.name(file));
                 self.index.incomplete(&kind.api_version(), &kind.kind, &why);
             }

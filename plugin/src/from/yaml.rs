@@ -63,6 +63,8 @@ struct Cutter {
     inside: Inside,
     item: Text,
     had_items: bool,
+    /// The current document has named its version, its kind.
+    named: [bool; 2],
 }
 
 /// Where in a document the next line stands.
@@ -113,6 +115,7 @@ impl Cutter {
             }
             return Ok(());
         }
+        self.part_run_together(line, take)?;
         let dashes = match self.inside {
             Inside::Fields if line.trim_end() == "items:" => {
                 self.inside = Inside::Items;
@@ -144,9 +147,23 @@ impl Cutter {
         Ok(())
     }
 
+    /// Files that were run together without `---`: an object that names its version or kind again is
+    /// another one.
+    fn part_run_together(&mut self, line: &str, take: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
+        let Some(which) = ["apiVersion:", "kind:"].iter().position(|key| line.starts_with(key)) else { return Ok(()) };
+        if self.named.get(which).copied().unwrap_or_default() {
+            self.end_document(take)?;
+        }
+        if let Some(named) = self.named.get_mut(which) {
+            *named = true;
+        }
+        Ok(())
+    }
+
     fn end_document(&mut self, take: &mut dyn FnMut(Piece) -> io::Result<()>) -> io::Result<()> {
         self.item.take(Part::Item, take)?;
         self.inside = Inside::Fields;
+        self.named = [false; 2];
         let part = if std::mem::take(&mut self.had_items) { Part::List } else { Part::Document };
         self.document.take(part, take)
     }
@@ -216,7 +233,9 @@ fn explain(error: &serde_saphyr::Error, piece: &Piece) -> Broken {
     let at = error.location().map_or(0, |location| location.line().saturating_sub(1));
     let text = error.without_snippet().to_string();
     // the parser counts the lines of the piece, the message those of the file
-    let what = text.lines().next().unwrap_or_default().split(" at line ").next().unwrap_or_default();
+    // what follows is the parser's advice to programmers
+    let what = text.lines().next().unwrap_or_default();
+    let what = [" at line ", ", set "].iter().fold(what, |what, end| what.split(end).next().unwrap_or(what));
     let what = format!("not valid YAML: {}", what.trim_end_matches('.'));
     Broken { line: piece.line + at, what }
 }
@@ -377,4 +396,25 @@ impl<'a> Reader<'a> {
 
 fn word<'v>(value: &'v Value, path: &str) -> &'v str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_run_together_are_parted_where_an_object_begins_again() {
+        let mut pieces = Vec::new();
+        let mut text = "apiVersion: v1\nkind: Node\nmetadata:\n  name: a\nkind: List\napiVersion: v1\nitems:\n\
+                        - kind: Node\n  metadata: {name: b}\nmetadata: {}\napiVersion: v1\nkind: Pod\n"
+            .as_bytes();
+        split(&mut text, &mut |piece| {
+            let kind = parse(&piece).ok().and_then(|parsed| parsed.value.get("kind")?.as_str().map(str::to_owned));
+            pieces.push((piece.line, kind.unwrap_or_default()));
+            Ok(())
+        })
+        .unwrap();
+        let pieces: Vec<(u64, &str)> = pieces.iter().map(|(line, kind)| (*line, kind.as_str())).collect();
+        assert_eq!(pieces, [(1, "Node"), (8, "Node"), (5, "List"), (11, "Pod")]);
+    }
 }
