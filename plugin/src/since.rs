@@ -42,6 +42,7 @@ const KEYS: &[&[&str]] = &[
 
 /// What happened to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
     /// Only now.
@@ -54,6 +55,7 @@ pub enum Op {
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// What happened.
     pub op: Op,
@@ -69,6 +71,7 @@ pub struct Change {
 
 /// Every difference between two reports, lists in the order of the report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Changes(pub Vec<Change>);
 

@@ -4,6 +4,9 @@
 mod archive;
 mod body;
 mod excerpt;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod input;
 mod json;

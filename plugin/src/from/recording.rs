@@ -22,6 +22,7 @@ pub const SERVING_CERTIFICATE: &str = "/serving-certificate.pem";
 
 /// `recording.json`: when and where it was taken, and every answer that was not 200.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Recording {
     /// The form of the recording, `VERSION`.
@@ -42,6 +43,7 @@ pub struct Recording {
 
 /// The window in which a recording was read, RFC 3339 in UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Window {
     /// The first request.
@@ -52,6 +54,7 @@ pub struct Window {
 
 /// What is known of the cluster besides its objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cluster {
     /// The kubeconfig context.
@@ -68,6 +71,7 @@ pub struct Cluster {
 
 /// One answer that was not 200.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Answer {
     /// What was asked, as `selection` gives it.
@@ -85,6 +89,7 @@ pub struct Answer {
 
 /// A probe that could not be read on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeAnswer {
     /// The node.

@@ -11,6 +11,7 @@ mod binary;
 pub mod clusters;
 mod http;
 pub mod real;
+pub mod schema;
 
 pub use binary::{binary, find_program, netcidr, netcidr_at};
 pub use http::{Answer, Http};
@@ -37,10 +38,13 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The report that a program printed as JSON.
+/// The report that a program printed as JSON; it must be as the checked-in schema of its kind says.
 pub fn report(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("no JSON: {error}\n{}\n{}", stdout(output), stderr(output)))
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("no JSON: {error}\n{}\n{}", stdout(output), stderr(output)));
+    let violations = schema::violations(&report);
+    assert!(violations.is_empty(), "not by its schema:\n{}", violations.join("\n"));
+    report
 }
 
 /// A report without what is different in every run: when it was read, and where the server was.

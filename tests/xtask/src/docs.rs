@@ -13,11 +13,17 @@ use netcore::{
     ranges::{
         Facts, Want, checks,
         free::FreeRangeList,
+        map::AddressMap,
+        nodes::NodeCidrList,
         report::{AddressList, CidrReport},
         sources,
     },
-    report::Report,
+    report::{API_VERSION, Report},
 };
+use plugin::{from::recording::Recording, since::Changes};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::run::{Error, root, say};
 
@@ -51,9 +57,12 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     Ok(vec![
         ("findings.md".into(), findings(&[("kubectl netcidr", cidr)])),
         ("rbac/netcidr.yaml".into(), netcidr_role()),
-        ("schema/FreeRangeList.json".into(), schema::<Report<FreeRangeList>>()?),
-        ("schema/CidrReport.json".into(), schema::<Report<CidrReport>>()?),
-        ("schema/AddressList.json".into(), schema::<Report<AddressList>>()?),
+        kind::<AddressList>("AddressList")?,
+        kind::<AddressMap>("AddressMap")?,
+        kind::<CidrReport>("CidrReport")?,
+        kind::<FreeRangeList>("FreeRangeList")?,
+        kind::<NodeCidrList>("NodeCidrList")?,
+        document("recording", &schema::<Recording>())?,
     ])
 }
 
@@ -117,9 +126,38 @@ fn all_wants() -> BTreeSet<Want> {
     }
 }
 
-fn schema<T: schemars::JsonSchema>() -> Result<String, Error> {
-    let text = serde_json::to_string_pretty(&schemars::schema_for!(T)).map_err(|e| Error::Other(e.to_string()))?;
-    Ok(text + "\n")
+/// A report as it is printed.
+#[derive(Serialize, JsonSchema)]
+struct Printed<Body> {
+    #[serde(flatten)]
+    report: Report<Body>,
+    /// With `--since`: what changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Changes>,
+}
+
+/// The schema of a kind of report.
+fn kind<Body: JsonSchema>(name: &'static str) -> Result<(PathBuf, String), Error> {
+    let mut schema = schema::<Printed<Body>>();
+    schema["title"] = name.into();
+    schema["properties"]["apiVersion"] = json!({"description": "Fields only ever grow.", "const": API_VERSION});
+    schema["properties"]["kind"] = json!({"description": "What the report is.", "const": name});
+    // it is left out where it is not known, never null
+    schema["properties"]["changes"] = json!({
+        "description": "With --since: what changed.",
+        "$ref": "#/$defs/Changes",
+    });
+    document(name, &schema)
+}
+
+/// The schema of a type as it is written, with every field that is always there required.
+fn schema<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+fn document(name: &str, schema: &Value) -> Result<(PathBuf, String), Error> {
+    let text = serde_json::to_string_pretty(schema).map_err(|e| Error::Other(e.to_string()))?;
+    Ok((format!("schema/{name}.json").into(), text + "\n"))
 }
 
 fn findings(plugins: &[(&str, Vec<&FindingDoc>)]) -> String {

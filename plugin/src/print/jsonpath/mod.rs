@@ -150,7 +150,7 @@ impl Template {
     }
 
     /// The report in this form, as kubectl prints it.
-    pub(super) fn print(&self, report: &Value) -> Result<String, EvalError> {
+    pub fn print(&self, report: &Value) -> Result<String, EvalError> {
         let groups = self.groups(report)?;
         let texts = groups.iter().map(|group| group.iter().map(|value| go::text(value)).collect::<Vec<_>>().join(" "));
         Ok(texts.collect())
