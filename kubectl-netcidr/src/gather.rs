@@ -14,6 +14,8 @@ use plugin::{
     from::Snapshot,
 };
 
+use crate::probe;
+
 /// Rounds of following a trail (a DaemonSet names a ConfigMap) before sources are taken to be going
 /// in circles.
 const ROUNDS: usize = 6;
@@ -38,8 +40,9 @@ static MANY: [&Resource; 9] = [
 /// What a recording calls the node of what no node is known for.
 const NO_NODE: &str = "-";
 
-/// Reads everything that the sources want to know. `nodes` limits which nodes' own files are read.
-pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool) -> Facts {
+/// Reads everything that the sources want to know. `nodes` limits which nodes' own files are read;
+/// with `probe` the API server is asked for its service ranges, too.
+pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool, probe: bool) -> Facts {
     let mut facts = Facts::default();
     for _ in 0..ROUNDS {
         let wants = new_wants(&facts);
@@ -60,6 +63,8 @@ pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool) -> F
             facts.reads.insert(want, status);
         }
     }
+    // before anything is inferred: what the server says needs no guess
+    probe::run(cluster, probe, &mut facts).await;
     settle_unrecorded(sources::ALL, &mut facts);
     for source in sources::ALL {
         source.finish(&mut facts);

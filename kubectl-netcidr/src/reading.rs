@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use netcore::{
     cluster::{ReadStatus, resources, wire},
     finding::Unreadable,
-    ranges::{Facts, Want, checks},
+    ranges::{Facts, Want, checks, probe_service::SOURCE},
     report::{API_VERSION, ClusterInfo, Report, Window},
 };
 use plugin::{
@@ -81,18 +81,18 @@ impl Chosen {
 impl Reading {
     /// Reads the cluster that the flags name.
     pub(crate) async fn of(cli: &Cli, input: &InputArgs, say: &Say) -> Result<Self, Error> {
-        let mut reading = Self::connect(&cli.kube, input, say).await?;
+        let mut reading = Self::connect(&cli.kube, input, cli.probe_service_range, say).await?;
         reading.facts.known.max_nodes = cli.max_nodes;
         external::add(&cli.outside.external, &mut reading.facts)?;
         for context in &cli.outside.external_context {
             let kube = KubeArgs { context: Some(context.clone()), ..cli.kube.clone() };
-            let other = Self::connect(&kube, &InputArgs::default(), say).await?;
+            let other = Self::connect(&kube, &InputArgs::default(), false, say).await?;
             external::add_cluster(context, &other.facts, &mut reading.facts);
         }
         Ok(reading)
     }
 
-    async fn connect(kube: &KubeArgs, input: &InputArgs, say: &Say) -> Result<Self, Error> {
+    async fn connect(kube: &KubeArgs, input: &InputArgs, probe: bool, say: &Say) -> Result<Self, Error> {
         let progress = say.progress();
         progress.start("reading the cluster", None);
         let mut cluster = Cluster::connect(kube, input).await?;
@@ -106,7 +106,7 @@ impl Reading {
             }
         }
         let chosen = choose(&cluster, input).await?;
-        let mut facts = gather::gather(&cluster, &|node| chosen.has(node)).await;
+        let mut facts = gather::gather(&cluster, &|node| chosen.has(node), probe).await;
         if let Some(snapshot) = cluster.snapshot() {
             facts.unreadable.extend(snapshot.problems().iter().map(|problem| Unreadable {
                 source: match problem.line {
@@ -208,7 +208,8 @@ fn nothing_read(facts: &Facts) -> Option<String> {
         want => *want == Want::ServingCertificate,
     };
     let read = |status: &ReadStatus| matches!(status, ReadStatus::Complete | ReadStatus::Partial(_));
-    if facts.reads.iter().any(|(want, status)| read(status) && !says_nothing(want)) {
+    let probed = facts.ranges.iter().any(|range| range.origin.source == SOURCE);
+    if probed || facts.reads.iter().any(|(want, status)| read(status) && !says_nothing(want)) {
         return None;
     }
     let nodes = facts.unreadable.iter().find(|unreadable| unreadable.source == "nodes");
