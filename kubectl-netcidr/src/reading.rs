@@ -12,6 +12,7 @@ use plugin::{
     Failure,
     args::{InputArgs, KubeArgs},
     cluster::{Cluster, ConnectError, Selection},
+    exit::ExitCode,
     from::recording,
     print::{PrintError, Say},
     record::RecordError,
@@ -42,6 +43,8 @@ impl Error {
     /// The failure, with a hint where there is one.
     pub(crate) fn into_failure(self) -> Failure {
         match &self {
+            // `| head` is no failure: the failure must see what happened, not what holds it.
+            Self::Print(error) if error.is_broken_pipe() => Failure::from(self).code(ExitCode::BrokenPipe),
             Self::Connect(error) => match error.hint() {
                 Some(hint) => Failure::from(self).hint(hint),
                 None => Failure::from(self),
