@@ -31,6 +31,10 @@ pub(crate) enum Error {
     External(String, String),
     #[error("nothing could be read: {0}")]
     Nothing(String),
+    #[error(
+        "{0}: nothing in it tells an address range; objects of a cluster, ip-route, ip-addr or subnet.env of a node may"
+    )]
+    NoRanges(String),
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
@@ -122,7 +126,10 @@ impl Reading {
         }
         progress.end();
         if let Some(reason) = nothing_read(&facts) {
-            return Err(Error::Nothing(reason));
+            return Err(match &input.from {
+                Some(path) if reason == ReadStatus::NOT_RECORDED => Error::NoRanges(path.display().to_string()),
+                _ => Error::Nothing(reason),
+            });
         }
         let missing = missing(&chosen, &facts);
         let window = cluster.finish()?;
