@@ -318,7 +318,11 @@ impl Intake {
         self.add_excerpts().map_err(|source| FromError::Io { name: path.to_owned(), source })?;
         let index = self.index.finish();
         if index.len() == 0 && self.node_files.is_empty() && self.recording.is_none() {
-            let problems = self.problems.iter().map(ToString::to_string).collect();
+            let mut problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+            // a file that was named itself needs no second mention
+            if self.unrecognised.iter().any(|name| !path.ends_with(name.as_str())) {
+                problems.push(in_short(&mut self.unrecognised));
+            }
             return Err(FromError::Nothing { name: path.to_owned(), problems });
         }
         if self.dump_logs && only_default_namespaces(&index) {
@@ -331,11 +335,8 @@ impl Intake {
         assign_nodes(&mut self.node_files, &self.store, &index, options);
         self.node_files.sort_by(|a, b| a.name.cmp(&b.name));
         if !self.unrecognised.is_empty() {
-            self.unrecognised.sort_unstable();
-            let count = self.unrecognised.len();
-            let shown = self.unrecognised.get(..count.min(20)).unwrap_or_default().join(", ");
-            let more = if count > 20 { format!(" and {} more", count - 20) } else { String::new() };
-            self.notices.push(format!("not recognised: {shown}{more}"));
+            let line = in_short(&mut self.unrecognised);
+            self.notices.push(line);
         }
         let fingerprint = fingerprint(&self.store, &index);
         let info = SnapshotInfo {
@@ -382,6 +383,17 @@ impl Intake {
         }
         Ok(())
     }
+}
+
+/// How many unrecognised files are named.
+const SHOWN: usize = 100;
+
+fn in_short(unrecognised: &mut [String]) -> String {
+    unrecognised.sort_unstable();
+    let count = unrecognised.len();
+    let shown = unrecognised.get(..count.min(SHOWN)).unwrap_or_default().join(", ");
+    let more = if count > SHOWN { format!(" and {} more", count - SHOWN) } else { String::new() };
+    format!("not recognised: {shown}{more}")
 }
 
 fn only_default_namespaces(index: &Index) -> bool {
