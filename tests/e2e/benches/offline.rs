@@ -67,7 +67,7 @@ fn measure(what: &str, path: &Path) {
             let head = String::from_utf8_lossy(&head).into_owned();
             let next = head.split("\"continue\":\"").nth(1).and_then(|rest| rest.split('"').next());
             match next {
-                Some(next) if !next.is_empty() => token = next.to_owned(),
+                Some(next) if !next.is_empty() => next.clone_into(&mut token),
                 _ => return served,
             }
         }

@@ -1,5 +1,6 @@
 //! Whole reports of whole clusters, one test per folder: the table, the wide table, the findings and
 //! the JSON, each beside its snapshot. Healthy clusters must stay silent.
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
 
 use std::{fs, process::Output};
 

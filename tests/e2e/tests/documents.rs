@@ -5,6 +5,7 @@
 //! `kubectl netcidr …` with `--from`, with or without `$ ` before it, of which either the rest is the
 //! output or the next fenced block, with nothing but blank lines between. A `…` alone in a line stands
 //! for any lines.
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
 
 use std::{
     fs,

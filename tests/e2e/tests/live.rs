@@ -1,4 +1,5 @@
 //! A live run: what is asked of the server, on whose behalf, and what is left behind.
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! The test server against a real kube-apiserver: the same objects, the same questions, the same
 //! answers. Runs where `KUBEBUILDER_ASSETS` names a folder with kube-apiserver and etcd.
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
 
 use std::collections::BTreeSet;
 
