@@ -1,7 +1,8 @@
-//! The project's own chores: `cargo xtask test`, `bench`, `docs`.
+//! The project's own chores: `cargo xtask test`, `bench`, `docs`, `lab`.
 
 mod bench;
 mod docs;
+mod lab;
 mod run;
 mod test;
 
@@ -32,6 +33,13 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// A real cluster on this machine: `up`, `down`, `status`, `exec`, `kubectl`; see docs/lab.md.
+    #[command(disable_help_flag = true)]
+    Lab {
+        /// What the lab's own command line takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -39,6 +47,7 @@ fn main() -> ExitCode {
         Task::Test => test::test(),
         Task::Bench { filter } => bench::bench(filter.as_deref()),
         Task::Docs { check } => docs::docs(check),
+        Task::Lab { args } => lab::lab(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

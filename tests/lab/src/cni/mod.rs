@@ -1,0 +1,1 @@
+//! The network plugins: what each needs on the nodes, and when it is ready.

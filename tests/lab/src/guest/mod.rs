@@ -1,0 +1,1 @@
+//! A node in a QEMU guest, for what this machine's kernel lacks.

@@ -1,0 +1,1 @@
+//! Container images, made by hand as docker-archive tars.

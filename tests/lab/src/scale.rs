@@ -1,0 +1,1 @@
+//! An API server with a big cluster's objects and no nodes.
