@@ -1,5 +1,12 @@
 //! The closed list of what may be read on a node. Nothing outside it can be run there.
 
+mod command;
+
+pub use command::{Command, End, Gate, KUBE_PROXY_PORT, LEGACY, MEMORY, SYMBOLS, Sees, Way};
+
+/// What stands in a report or recording where no node is known for a file.
+pub const UNNAMED: &str = "-";
+
 /// One thing to read on a node: the command, the file name that a recording stores it under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -16,9 +23,9 @@ pub enum Probe {
     IpsetSave,
     /// `nft -j list ruleset`.
     NftRuleset,
-    /// `ipvsadm -S -n`.
+    /// IPVS' virtual servers: `/proc/net/ip_vs`, `ipvsadm -S -n` or `-L -n`.
     IpvsTable,
-    /// `ip -j addr`.
+    /// `ip -j -d addr`.
     Addresses,
     /// `ip -j route show table all`, both families.
     Routes,
@@ -26,7 +33,7 @@ pub enum Probe {
     ProxyMode,
     /// kube-proxy's or the kubelet's `/configz`.
     Configz,
-    /// the files of `/etc/cni/net.d`.
+    /// The configuration files of `/etc/cni/net.d`, each below a line `==> NAME <==`.
     CniConf,
     /// `/run/flannel/subnet.env`.
     FlannelSubnetEnv,
@@ -34,7 +41,7 @@ pub enum Probe {
     BirdProtocols,
     /// `/proc/modules`.
     KernelModules,
-    /// conntrack entries, use and limit.
+    /// conntrack's use and limit, or its entries.
     Conntrack,
     /// `ip -j neigh`.
     Neighbours,
@@ -95,5 +102,24 @@ impl Probe {
             Self::Rules => "ip-rule.json",
             Self::Sysctls => "sysctl",
         }
+    }
+
+    /// The ways to read it, in the order in which they are tried.
+    pub const fn ways(self) -> &'static [Way] {
+        command::ways(self)
+    }
+
+    /// Whether reading it takes a node's time and memory: it is run once, never again because a
+    /// connection broke, for the first may still be running.
+    pub const fn is_heavy(self) -> bool {
+        matches!(
+            self,
+            Self::IptablesSave
+                | Self::Ip6tablesSave
+                | Self::IptablesLegacySave
+                | Self::Ip6tablesLegacySave
+                | Self::IpsetSave
+                | Self::NftRuleset
+        )
     }
 }

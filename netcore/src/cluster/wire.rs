@@ -91,6 +91,10 @@ lean! {
 
     /// What runs on a node.
     NodeInfo {
+        /// The machine's `/etc/machine-id`.
+        machine_id: String = (string, tag = "1") [rename = "machineID", deserialize_with = "nullable"];
+        /// The kernel's `boot_id`: another one after each start.
+        boot_id: String = (string, tag = "3") [rename = "bootID", deserialize_with = "nullable"];
         /// Kernel release.
         kernel_version: String = (string, tag = "4") [deserialize_with = "nullable"];
         /// Operating system image.
@@ -99,6 +103,8 @@ lean! {
         container_runtime_version: String = (string, tag = "6") [deserialize_with = "nullable"];
         /// `v1.36.3`.
         kubelet_version: String = (string, tag = "7") [deserialize_with = "nullable"];
+        /// `linux`, `windows`.
+        operating_system: String = (string, tag = "9") [deserialize_with = "nullable"];
     }
 
     /// A pod.

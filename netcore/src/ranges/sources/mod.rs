@@ -68,9 +68,7 @@ pub use service_cidrs::ServiceCidr;
 
 use super::{Origin, Source};
 use crate::cidr::Cidr;
-
-/// The node of files that name none.
-pub const UNNAMED: &str = "-";
+pub use crate::probe::UNNAMED;
 
 /// What the sources know beside ranges.
 #[derive(Debug, Default)]
