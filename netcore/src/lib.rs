@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod finding;
 pub mod flannel;
 pub mod kubeproxy;
+pub mod owner;
 pub mod probe;
 pub mod ranges;
 pub mod report;
