@@ -1,0 +1,1 @@
+//! nftables rule sets, as `nft -j list ruleset` prints them.
