@@ -1,0 +1,324 @@
+//! `kubectl netcidr` on a real cluster: every figure beside what the cluster's own components say.
+//!
+//! Runs on the lab that `NET_LAB` names (`cargo xtask lab up`, docs/lab.md); `cargo xtask test` brings
+//! one up for each network plugin. The figures to compare with come from kubectl, calicoctl, `ip` on
+//! the nodes and the components' own command lines, never from our own readers.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test stops where its set-up is wrong, and says what it skips"
+)]
+
+use std::{collections::BTreeMap, env, fs, path::Path, process::Output};
+
+use assert_cmd::Command;
+use e2e::{
+    lab::{Cni, Lab},
+    ranges, report, stderr, stdout, timeless,
+};
+use serde_json::{Value, json};
+
+/// The lab; where there is none, a word and nothing.
+fn lab() -> Option<Lab> {
+    let lab = Lab::of_environment();
+    if lab.is_none() {
+        println!("skipped: NET_LAB names no lab");
+    }
+    lab
+}
+
+fn run(command: &mut Command, arguments: &[&str]) -> Output {
+    command.args(arguments).output().expect("it starts")
+}
+
+/// The report of a command that must succeed.
+fn answer(lab: &Lab, arguments: &[&str]) -> Value {
+    let output = run(lab.netcidr().args(["-o", "json"]), arguments);
+    assert!(output.status.success(), "{arguments:?}: {}\n{}", stderr(&output), stdout(&output));
+    report(&output)
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn sorted(mut list: Vec<String>) -> Vec<String> {
+    list.sort();
+    list
+}
+
+/// A pod that has addresses of its own out of a pod range, and has not ended.
+fn holds_addresses(pod: &Value) -> bool {
+    pod["spec"]["hostNetwork"] != true && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+fn addresses(pod: &Value) -> Vec<String> {
+    let all = pod["status"]["podIPs"].as_array().into_iter().flatten();
+    all.filter_map(|entry| entry["ip"].as_str()).map(str::to_owned).collect()
+}
+
+#[test]
+fn ranges_are_those_that_the_components_were_started_with() {
+    let Some(lab) = lab() else { return };
+    let found = answer(&lab, &[]);
+    assert_eq!(
+        sorted(ranges(&found, "service")),
+        sorted(lab.flag("kube-apiserver", "service-cluster-ip-range")),
+        "service ranges"
+    );
+    let pods = match lab.cni() {
+        Cni::Calico => {
+            let pools = lab.kubectl_json(&["get", "ippools.crd.projectcalico.org"]);
+            let pools = pools["items"].as_array().cloned().unwrap_or_default();
+            pools.iter().filter_map(|pool| pool["spec"]["cidr"].as_str()).map(str::to_owned).collect()
+        }
+        Cni::Bridge | Cni::Flannel => lab.flag("kube-controller-manager", "cluster-cidr"),
+    };
+    for range in &pods {
+        assert!(ranges(&found, "pod").contains(range), "{range} is not among {:?}", ranges(&found, "pod"));
+    }
+    assert!(!pods.is_empty());
+}
+
+#[test]
+fn a_healthy_cluster_gives_no_findings() {
+    let Some(lab) = lab() else { return };
+    let found = answer(&lab, &["check"]);
+    assert_eq!(found["findings"], json!([]));
+}
+
+#[test]
+fn every_node_has_what_kubectl_says_of_it() {
+    let Some(lab) = lab() else { return };
+    let pods = lab.kubectl_json(&["get", "pods", "-A"]);
+    let mut used: BTreeMap<&str, u64> = BTreeMap::new();
+    for pod in pods["items"].as_array().into_iter().flatten().filter(|pod| holds_addresses(pod)) {
+        if !addresses(pod).is_empty() {
+            *used.entry(pod["spec"]["nodeName"].as_str().unwrap_or_default()).or_default() += 1;
+        }
+    }
+    let nodes = lab.kubectl_json(&["get", "nodes"]);
+    let nodes = nodes["items"].as_array().cloned().unwrap_or_default();
+    let expected: Vec<Value> = nodes
+        .iter()
+        .map(|node| {
+            let name = node["metadata"]["name"].as_str().unwrap_or_default();
+            json!({
+                "name": name,
+                "podCIDRs": node["spec"]["podCIDRs"],
+                "podsUsed": used.get(name).copied().unwrap_or_default(),
+                "maxPods": node["status"]["capacity"]["pods"].as_str().and_then(|count| count.parse::<u64>().ok()),
+                "addresses": node["status"]["addresses"].as_array().into_iter().flatten()
+                    .filter(|address| address["type"] == "InternalIP")
+                    .map(|address| address["address"].clone()).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let found = answer(&lab, &[]);
+    let found: Vec<Value> = found["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| {
+            json!({"name": row["name"], "podCIDRs": row["podCIDRs"], "podsUsed": row["podsUsed"],
+                "maxPods": row["maxPods"], "addresses": row["addresses"]})
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn service_addresses_are_counted_as_the_server_has_them() {
+    let Some(lab) = lab() else { return };
+    let allocated = lab.kubectl_json(&["get", "ipaddresses"]);
+    let names: Vec<String> =
+        allocated["items"].as_array().into_iter().flatten().filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect();
+    let found = answer(&lab, &[]);
+    for (v6, family) in [(false, "IPv4"), (true, "IPv6")] {
+        let expected = names.iter().filter(|name| name.contains(':') == v6).count();
+        let rows = found["ranges"].as_array().cloned().unwrap_or_default();
+        let row = rows.iter().find(|row| row["role"] == "service" && row["family"] == family).expect("a service range");
+        assert_eq!(row["used"], json!(expected), "{family}: {names:?}");
+    }
+}
+
+#[test]
+fn whois_names_the_owner_of_every_address() {
+    let Some(lab) = lab() else { return };
+    let mut expected: BTreeMap<String, (&str, String)> = BTreeMap::new();
+    let pods = lab.kubectl_json(&["get", "pods", "-A"]);
+    let name_of = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    for pod in pods["items"].as_array().into_iter().flatten().filter(|pod| holds_addresses(pod)) {
+        for address in addresses(pod) {
+            expected.insert(address, ("Pod", name_of(pod)));
+        }
+    }
+    let services = lab.kubectl_json(&["get", "services", "-A"]);
+    for service in services["items"].as_array().into_iter().flatten() {
+        for address in texts(&service["spec"]["clusterIPs"]) {
+            expected.insert(address, ("Service", name_of(service)));
+        }
+    }
+    let nodes = lab.kubectl_json(&["get", "nodes"]);
+    for node in nodes["items"].as_array().into_iter().flatten() {
+        for address in node["status"]["addresses"].as_array().into_iter().flatten() {
+            if address["type"] == "InternalIP" {
+                expected.insert(address["address"].as_str().unwrap_or_default().to_owned(), ("Node", name_of(node)));
+            }
+        }
+    }
+    assert!(expected.len() >= 6, "{expected:?}");
+    let asked: Vec<&str> = ["whois"].into_iter().chain(expected.keys().map(String::as_str)).collect();
+    let found = answer(&lab, &asked);
+    for item in found["items"].as_array().into_iter().flatten() {
+        let address = item["address"].as_str().unwrap_or_default();
+        let (kind, name) = &expected[address];
+        let owners = item["owners"].as_array().cloned().unwrap_or_default();
+        assert!(
+            owners.iter().any(|owner| owner["kind"] == *kind && owner["name"] == *name),
+            "{address} is {kind} {name}'s, not {owners:?}"
+        );
+    }
+}
+
+#[test]
+fn blocks_are_those_that_calicoctl_shows() {
+    let Some(lab) = lab() else { return };
+    if lab.cni() != Cni::Calico {
+        return;
+    }
+    // | Block | 10.244.166.128/26 | 64 | 3 (5%) | 61 (95%) |
+    let shown = lab.calicoctl(&["ipam", "show", "--show-blocks"]);
+    let mut expected = BTreeMap::new();
+    for line in shown.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let ["", "Block", cidr, total, used, ..] = cells[..] {
+            let number = |text: &str| text.split(' ').next().and_then(|number| number.parse::<f64>().ok());
+            expected.insert(cidr.to_owned(), (number(used), number(total)));
+        }
+    }
+    assert!(!expected.is_empty(), "{shown}");
+    let found = answer(&lab, &[]);
+    let found: BTreeMap<String, (Option<f64>, Option<f64>)> = found["blocks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|block| {
+            (block["cidr"].as_str().unwrap_or_default().to_owned(), (block["used"].as_f64(), block["capacity"].as_f64()))
+        })
+        .collect();
+    assert_eq!(found, expected, "{shown}");
+}
+
+#[test]
+fn every_free_range_is_free() {
+    let Some(lab) = lab() else { return };
+    let free = answer(&lab, &["free", "/20", "-c", "5"]);
+    let used: Vec<netcore::cidr::Cidr> = ["kube-apiserver:service-cluster-ip-range", "kube-controller-manager:cluster-cidr"]
+        .into_iter()
+        .filter_map(|flag| flag.split_once(':'))
+        .flat_map(|(component, flag)| lab.flag(component, flag))
+        .map(|range| range.parse().expect("a range"))
+        .collect();
+    let items = free["items"].as_array().cloned().unwrap_or_default();
+    assert_eq!(items.len(), 5);
+    for item in items {
+        let range: netcore::cidr::Cidr = item["cidr"].as_str().unwrap_or_default().parse().expect("a range");
+        assert!(used.iter().all(|used| !used.overlaps(range)), "{range} is in use");
+    }
+}
+
+/// Every command, live while it is recorded and then from the recording: the same bytes.
+#[test]
+fn a_recording_replays_to_the_same_bytes() {
+    let Some(lab) = lab() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let commands: [&[&str]; 6] =
+        [&[], &["check"], &["nodes"], &["whois", "10.96.0.1", "10.244.0.1"], &["free", "/22"], &["map"]];
+    for (index, command) in commands.into_iter().enumerate() {
+        for format in ["json", "wide"] {
+            if format == "wide" && command.first() == Some(&"map") {
+                continue;
+            }
+            let recording = folder.path().join(format!("{index}-{format}"));
+            let live = run(lab.netcidr().args(["-o", format, "--record"]).arg(&recording), command);
+            assert!(live.status.success(), "{command:?}: {}", stderr(&live));
+            let replayed = run(e2e::netcidr().args(["-o", format, "--from"]).arg(&recording), command);
+            assert_eq!(stdout(&live), stdout(&replayed), "{command:?} -o {format}");
+            assert_eq!(live.status.code(), replayed.status.code(), "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn no_recording_holds_a_secret() {
+    let Some(lab) = lab() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = folder.path().join("recording");
+    let live = run(lab.netcidr().arg("--record").arg(&recording), &["nodes"]);
+    assert!(live.status.success(), "{}", stderr(&live));
+    let mut files = vec![recording];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+            continue;
+        }
+        let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
+        for secret in ["PRIVATE KEY", "client-key-data", "managedFields", "eyJhbGciOi"] {
+            assert!(!text.contains(secret), "{}: {secret}", path.display());
+        }
+    }
+}
+
+/// With nothing but `docs/rbac/netcidr.yaml` the report is the administrator's, less what the role leaves out.
+#[test]
+fn the_documented_role_is_enough() {
+    let Some(lab) = lab() else { return };
+    let user = "netcidr-reader";
+    lab.apply(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rbac/netcidr.yaml"));
+    lab.bind("kubectl-netcidr", user);
+    let whole = timeless(answer(&lab, &[]));
+    let reader = timeless(answer(&lab, &["--as", user]));
+    for field in ["ranges", "nodes", "blocks", "findings", "dnsDomain"] {
+        let without_sources = |report: &Value| {
+            let mut value = report[field].clone();
+            for row in value.as_array_mut().into_iter().flatten() {
+                row["sources"].take();
+            }
+            value
+        };
+        assert_eq!(without_sources(&reader), without_sources(&whole), "{field}");
+    }
+}
+
+#[test]
+fn who_may_read_nothing_is_told_so() {
+    let Some(lab) = lab() else { return };
+    let output = run(&mut lab.netcidr(), &["--as", "nobody-in-particular"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("forbidden"), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
+fn through_kubectl_it_is_the_same() {
+    let Some(lab) = lab() else { return };
+    let plugins = e2e::binary("kubectl-netcidr").parent().expect("a folder").to_owned();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([plugins].into_iter().chain(env::split_paths(&path))).expect("a search path");
+    let mut kubectl = Command::new(lab.kubectl());
+    kubectl.env("PATH", path).env("KUBECONFIG", lab.kubeconfig());
+    let through = run(&mut kubectl, &["netcidr", "-o", "json"]);
+    assert!(through.status.success(), "{}", stderr(&through));
+    assert_eq!(timeless(report(&through)), timeless(answer(&lab, &[])));
+}
+
+#[test]
+fn asking_by_dry_run_gives_the_flag_and_keeps_nothing() {
+    let Some(lab) = lab() else { return };
+    let count = || lab.kubectl_json(&["get", "services", "-A"])["items"].as_array().map(Vec::len);
+    let before = count();
+    let found = answer(&lab, &["--probe-service-range"]);
+    assert_eq!(sorted(ranges(&found, "service")), sorted(lab.flag("kube-apiserver", "service-cluster-ip-range")));
+    assert_eq!(count(), before);
+}
