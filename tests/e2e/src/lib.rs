@@ -10,6 +10,7 @@
 mod binary;
 pub mod clusters;
 mod http;
+pub mod lab;
 pub mod real;
 pub mod schema;
 

@@ -131,8 +131,13 @@ fn every_node_has_what_kubectl_says_of_it() {
 fn service_addresses_are_counted_as_the_server_has_them() {
     let Some(lab) = lab() else { return };
     let allocated = lab.kubectl_json(&["get", "ipaddresses"]);
-    let names: Vec<String> =
-        allocated["items"].as_array().into_iter().flatten().filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect();
+    let names: Vec<String> = allocated["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["metadata"]["name"].as_str())
+        .map(str::to_owned)
+        .collect();
     let found = answer(&lab, &[]);
     for (v6, family) in [(false, "IPv4"), (true, "IPv6")] {
         let expected = names.iter().filter(|name| name.contains(':') == v6).count();
@@ -204,7 +209,10 @@ fn blocks_are_those_that_calicoctl_shows() {
         .into_iter()
         .flatten()
         .map(|block| {
-            (block["cidr"].as_str().unwrap_or_default().to_owned(), (block["used"].as_f64(), block["capacity"].as_f64()))
+            (
+                block["cidr"].as_str().unwrap_or_default().to_owned(),
+                (block["used"].as_f64(), block["capacity"].as_f64()),
+            )
         })
         .collect();
     assert_eq!(found, expected, "{shown}");
@@ -214,17 +222,18 @@ fn blocks_are_those_that_calicoctl_shows() {
 fn every_free_range_is_free() {
     let Some(lab) = lab() else { return };
     let free = answer(&lab, &["free", "/20", "-c", "5"]);
-    let used: Vec<netcore::cidr::Cidr> = ["kube-apiserver:service-cluster-ip-range", "kube-controller-manager:cluster-cidr"]
-        .into_iter()
-        .filter_map(|flag| flag.split_once(':'))
-        .flat_map(|(component, flag)| lab.flag(component, flag))
-        .map(|range| range.parse().expect("a range"))
-        .collect();
+    let used: Vec<netcore::cidr::Cidr> =
+        ["kube-apiserver:service-cluster-ip-range", "kube-controller-manager:cluster-cidr"]
+            .into_iter()
+            .filter_map(|flag| flag.split_once(':'))
+            .flat_map(|(component, flag)| lab.flag(component, flag))
+            .map(|range| range.parse().expect("a range"))
+            .collect();
     let items = free["items"].as_array().cloned().unwrap_or_default();
     assert_eq!(items.len(), 5);
     for item in items {
         let range: netcore::cidr::Cidr = item["cidr"].as_str().unwrap_or_default().parse().expect("a range");
-        assert!(used.iter().all(|used| !used.overlaps(range)), "{range} is in use");
+        assert!(used.iter().all(|used| !used.overlaps(&range)), "{range} is in use");
     }
 }
 
@@ -321,4 +330,48 @@ fn asking_by_dry_run_gives_the_flag_and_keeps_nothing() {
     let found = answer(&lab, &["--probe-service-range"]);
     assert_eq!(sorted(ranges(&found, "service")), sorted(lab.flag("kube-apiserver", "service-cluster-ip-range")));
     assert_eq!(count(), before);
+}
+
+/// Each route that the report calls present is in the node's kernel, each missing one is not.
+#[test]
+fn routes_are_those_of_the_nodes_kernels() {
+    let Some(lab) = lab() else { return };
+    let found = answer(&lab, &["nodes"]);
+    let mut judged = 0;
+    for row in found["items"].as_array().into_iter().flatten() {
+        let node = row["name"].as_str().unwrap_or_default();
+        let mut kernel: Vec<(String, String)> = Vec::new();
+        for family in ["-4", "-6"] {
+            let routes: Value =
+                serde_json::from_str(&lab.exec(node, &["ip", "-j", family, "route", "show", "table", "all"]))
+                    .expect("`ip -j` prints JSON");
+            kernel.extend(routes.as_array().into_iter().flatten().map(|route| {
+                let text = |field: &str| route[field].as_str().unwrap_or_default().to_owned();
+                (text("dst"), text("gateway"))
+            }));
+        }
+        for route in row["routes"].as_array().into_iter().flatten() {
+            let destination = route["destination"].as_str().unwrap_or_default().to_owned();
+            let via = route["via"].as_str().unwrap_or_default().to_owned();
+            let there = kernel.contains(&(destination.clone(), via));
+            assert_eq!(there, route["state"] != "missing", "{node}: {route}: {kernel:?}");
+            judged += 1;
+        }
+    }
+    assert!(judged > 0, "no node's routes were read: {}", found["unreadable"]);
+}
+
+/// flannel's file is on the node as the report gives it.
+#[test]
+fn subnet_env_is_the_nodes_file() {
+    let Some(lab) = lab() else { return };
+    if lab.cni() != Cni::Flannel {
+        return;
+    }
+    let found = answer(&lab, &["nodes"]);
+    for row in found["items"].as_array().into_iter().flatten() {
+        let file = lab.exec(row["name"].as_str().unwrap_or_default(), &["cat", "/run/flannel/subnet.env"]);
+        let says = |key: &str| file.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned);
+        assert_eq!(row["subnetEnv"]["network"].as_str().map(str::to_owned), says("FLANNEL_NETWORK="), "{row}");
+    }
 }

@@ -17,15 +17,19 @@ struct Suite {
     there: fn() -> bool,
 }
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
     Suite {
         name: "corpus",
         wants: "NET_CORPUS naming a folder of real dumps",
         there: || env::var_os("NET_CORPUS").is_some(),
     },
+    Suite { name: "lab", wants: "root on Linux with Go, for a real cluster in namespaces", there: can_have_a_lab },
     Suite { name: "kubectl", wants: "kubectl on the path", there: || on_path("kubectl") },
     Suite { name: "pty", wants: "`script` of util-linux", there: || on_path("script") },
 ];
+
+/// Network plugin and kube-proxy's mode of each lab that the gate brings up.
+const LABS: [(&str, &str); 3] = [("bridge", "iptables"), ("flannel", "nftables"), ("calico", "iptables")];
 
 /// Programs that suites call, and the Debian packages that have them.
 const PACKAGES: [(&str, &str); 2] = [("kubectl", "kubernetes-client"), ("script", "bsdutils")];
@@ -41,11 +45,35 @@ pub(crate) fn test() -> Result<(), Error> {
     run(&mut cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
     docs(true)?;
     run(cargo(&["test", "--workspace", "--no-fail-fast"]).env("INSTA_UPDATE", "no"))?;
+    if !skipped.iter().any(|suite| suite.name == "lab") {
+        on_labs()?;
+    }
 
     for suite in skipped {
         say(&format!("skipped: {} (wants {})", suite.name, suite.wants));
     }
     Ok(())
+}
+
+/// A lab for each network plugin, and the suite of the real cluster on it; every one is taken down again.
+fn on_labs() -> Result<(), Error> {
+    let lab = env::current_exe().map_err(|e| Error::Start("xtask".to_owned(), e))?;
+    for (cni, proxy) in LABS {
+        let id = format!("gate-{cni}");
+        let up = run(Command::new(&lab).args(["lab", "up", "--id", &id, "--cni", cni, "--proxy", proxy]));
+        let tested = up.and_then(|()| {
+            run(cargo(&["test", "-p", "e2e", "--no-fail-fast", "--test", "lab"])
+                .env("NET_LAB", &id)
+                .env("INSTA_UPDATE", "no"))
+        });
+        let down = run(Command::new(&lab).args(["lab", "down", "--id", &id]));
+        tested.and(down)?;
+    }
+    Ok(())
+}
+
+fn can_have_a_lab() -> bool {
+    cfg!(target_os = "linux") && is_root() && on_path("go")
 }
 
 /// As root on Debian, installs what is missing by name; else prints the line that would.
