@@ -43,6 +43,9 @@ pub enum Error {
         /// What was there instead.
         seen: String,
     },
+    /// Somebody asked to stop.
+    #[error("stopped; nothing is left")]
+    Stopped,
     /// This machine lacks something.
     #[error("the lab wants {0}")]
     Wants(String),

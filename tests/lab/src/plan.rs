@@ -92,17 +92,62 @@ pub struct Machine {
     pub number: u8,
     /// Whether it is a guest with a kernel of its own rather than a set of namespaces.
     pub guest: bool,
+    /// What kube-proxy does there.
+    pub proxy: Mode,
+}
+
+/// What one kube-proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// iptables rules.
+    Iptables,
+    /// nftables rules.
+    Nftables,
+    /// IPVS.
+    Ipvs,
+}
+
+impl Mode {
+    /// As kube-proxy's configuration has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Nftables => "nftables",
+            Self::Ipvs => "ipvs",
+        }
+    }
+}
+
+impl Plan {
+    /// The nodes that this plan wants; what needs IPVS is a guest where this machine's kernel has none.
+    pub fn machines(&self, kernel_has_ipvs: bool) -> Vec<Machine> {
+        (1..=self.nodes)
+            .map(|number| {
+                let proxy = match self.proxy {
+                    Proxy::Iptables => Mode::Iptables,
+                    Proxy::Nftables => Mode::Nftables,
+                    Proxy::Ipvs if kernel_has_ipvs || number == self.nodes => Mode::Ipvs,
+                    Proxy::Ipvs => Mode::Iptables,
+                    Proxy::Mixed if number == self.nodes => Mode::Ipvs,
+                    Proxy::Mixed if number % 2 == 0 => Mode::Nftables,
+                    Proxy::Mixed => Mode::Iptables,
+                };
+                Machine::node(number, proxy == Mode::Ipvs && !kernel_has_ipvs, proxy)
+            })
+            .collect()
+    }
 }
 
 impl Machine {
     /// The control plane.
     pub fn control() -> Self {
-        Self { name: "control".to_owned(), number: 1, guest: false }
+        Self { name: "control".to_owned(), number: 1, guest: false, proxy: Mode::Iptables }
     }
 
     /// The node with this number, counted from 1.
-    pub fn node(number: u8, guest: bool) -> Self {
-        Self { name: format!("node{number}"), number: number.saturating_add(1), guest }
+    pub fn node(number: u8, guest: bool, proxy: Mode) -> Self {
+        Self { name: format!("node{number}"), number: number.saturating_add(1), guest, proxy }
     }
 
     /// Its IPv4 address: 172.31.77.N of a /24.
@@ -121,4 +166,39 @@ fn name(text: &str) -> Result<String, String> {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-');
     if sound { Ok(text.to_owned()) } else { Err("not 1 to 24 of a-z, 0-9 and `-`".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modes(proxy: Proxy, nodes: u8, ipvs: bool) -> Vec<(Mode, bool)> {
+        let plan = Plan {
+            cni: Cni::Bridge,
+            flannel_backend: FlannelBackend::Vxlan,
+            proxy,
+            nodes,
+            kubernetes: "1.36".to_owned(),
+            kube_proxy: None,
+            bin: None,
+            id: "lab".to_owned(),
+            port: None,
+        };
+        plan.machines(ipvs).into_iter().map(|machine| (machine.proxy, machine.guest)).collect()
+    }
+
+    #[test]
+    fn only_a_node_that_needs_ipvs_is_a_guest() {
+        use Mode::{Iptables, Ipvs, Nftables};
+        assert_eq!(modes(Proxy::Nftables, 2, false), [(Nftables, false), (Nftables, false)]);
+        assert_eq!(modes(Proxy::Mixed, 3, false), [(Iptables, false), (Nftables, false), (Ipvs, true)]);
+        assert_eq!(modes(Proxy::Ipvs, 2, false), [(Iptables, false), (Ipvs, true)]);
+        assert_eq!(modes(Proxy::Ipvs, 2, true), [(Ipvs, false), (Ipvs, false)]);
+    }
+
+    #[test]
+    fn a_name_is_fit_for_folders_and_groups() {
+        assert!(name("a-1").is_ok());
+        assert!(["", "-a", "a/b", "A", ".."].into_iter().all(|bad| name(bad).is_err()));
+    }
 }
