@@ -138,7 +138,7 @@ fn web() -> [Value; 2] {
                         "automountServiceAccountToken": false,
                         "terminationGracePeriodSeconds": 1,
                         "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
-                            "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"app": "web"}}}],
+                            "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}}],
                         "containers": [{
                             "name": "web", "image": crate::image::NETBOX, "imagePullPolicy": "Never",
                             "command": ["/bin/sh", "-c", serve],

@@ -88,7 +88,7 @@ pub(crate) fn enter(run: &Run, machine: &str, pid: u32, argv: &[String]) -> Resu
     let mut command = Command::new("nsenter");
     command.args(["-t", &pid.to_string(), "--net", "--mount"]);
     if machine != Machine::control().name {
-        command.args(["--pid", "--uts", "--ipc", "--cgroup", "--wd=/"]);
+        command.args(["--pid", "--uts", "--ipc", "--cgroup", "--wdns=/"]);
     }
     let error = command.arg("--").args(argv).exec();
     Err(Error::Start("nsenter".to_owned(), error))
