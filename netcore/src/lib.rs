@@ -3,14 +3,20 @@
 //!
 //! Nothing here reads, waits or prints: bytes come in, facts and reports go out.
 
+pub mod bird;
 pub mod calico;
 pub mod cidr;
 pub mod cilium;
 pub mod cluster;
+pub mod cni;
+pub mod conntrack;
 pub mod finding;
 pub mod flannel;
 pub mod ipset;
+pub mod ipvs;
+pub mod kmod;
 pub mod kubeproxy;
+pub mod link;
 pub mod nft;
 pub mod owner;
 pub mod probe;
@@ -18,4 +24,6 @@ pub mod problem;
 pub mod ranges;
 pub mod report;
 pub mod route;
+pub mod sysctl;
 pub mod text;
+mod words;

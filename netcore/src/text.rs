@@ -5,14 +5,20 @@ use serde_json::Value;
 
 /// Why a text could not be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}{}", quoted(.text))]
+#[error("line {line}{}: {reason}{}", at_column(*.column), quoted(.text))]
 pub struct ParseError {
     /// The line, from 1.
     pub line: usize,
+    /// The byte in the line, from 1, at which the offending word begins; 0 where the whole line is meant.
+    pub column: usize,
     /// What stands there, cut to a length that can be shown; empty where there is nothing to show.
     pub text: String,
     /// What is wrong and what would be valid.
     pub reason: String,
+}
+
+fn at_column(column: usize) -> String {
+    if column == 0 { String::new() } else { format!(", column {column}") }
 }
 
 fn quoted(text: &str) -> String {
@@ -28,7 +34,12 @@ impl ParseError {
         let text = text.trim();
         let shown: String = text.chars().take(SHOWN).collect();
         let text = if shown.len() < text.len() { format!("{shown}…") } else { shown };
-        Self { line, text, reason: reason.into() }
+        Self { line, column: 0, text, reason: reason.into() }
+    }
+
+    /// An error about one word of a line; both from 1.
+    pub fn at_word(line: usize, column: usize, word: &str, reason: impl Into<String>) -> Self {
+        Self { column, ..Self::new(line, word, reason) }
     }
 
     fn at(whole: &str, line: usize, reason: impl Into<String>) -> Self {
