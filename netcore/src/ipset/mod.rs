@@ -12,4 +12,5 @@ mod properties;
 pub use element::{Element, Interface, Member, MemberOptions, Part, Port, Protocol, SkbMark, parse_element};
 pub use index::{Answer, Packet, SetIndex, SetTable, Side};
 pub use model::{CreateOption, Dimension, Form, IpSet, IpSets, MAX_NAME, Range, SetKind};
+pub(crate) use names::protocol_number;
 pub use parse::parse;
