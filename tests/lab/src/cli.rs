@@ -54,6 +54,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Runs calicoctl, the peer to compare with on a lab with Calico.
+    Calicoctl {
+        #[command(flatten)]
+        which: Which,
+        /// calicoctl's arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     #[command(hide = true)]
     Supervise { id: String },
     #[command(hide = true)]
@@ -88,6 +96,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Status => use_it::status().map(|()| ExitCode::SUCCESS),
         Command::Exec { which, node, argv } => use_it::exec(which.id.as_deref(), &node, &argv),
         Command::Kubectl { which, args } => use_it::kubectl(which.id.as_deref(), &args),
+        Command::Calicoctl { which, args } => use_it::calicoctl(which.id.as_deref(), &args),
         hidden => inner(hidden).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -19,7 +19,7 @@ pub(crate) fn outer(port: u16, socket: &Path) -> Result<(), Error> {
         let (client, _) = listener.accept().map_err(fault)?;
         let Ok(server) = UnixStream::connect(socket) else { continue };
         let _ = client.set_nodelay(true);
-        join(client, server, TcpStream::try_clone, UnixStream::try_clone, |s, h| s.shutdown(h), |s, h| s.shutdown(h));
+        join(client, server);
     }
 }
 
@@ -30,33 +30,46 @@ pub(crate) fn inner(socket: &Path, address: &str) -> Result<(), Error> {
         let (client, _) = listener.accept().map_err(Error::file(socket))?;
         let Ok(server) = TcpStream::connect(address) else { continue };
         let _ = server.set_nodelay(true);
-        join(client, server, UnixStream::try_clone, TcpStream::try_clone, |s, h| s.shutdown(h), |s, h| s.shutdown(h));
+        join(client, server);
+    }
+}
+
+/// One side of a connection.
+trait Side: io::Read + io::Write + Send + Sized + 'static {
+    fn again(&self) -> io::Result<Self>;
+    fn no_more(&self);
+}
+
+impl Side for TcpStream {
+    fn again(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+    fn no_more(&self) {
+        // a peer that is gone needs no word
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+impl Side for UnixStream {
+    fn again(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+    fn no_more(&self) {
+        let _ = self.shutdown(Shutdown::Write);
     }
 }
 
 /// Copies both ways until both sides are done; the end of one direction is passed on as such.
-fn join<A, B>(
-    a: A,
-    b: B,
-    clone_a: fn(&A) -> io::Result<A>,
-    clone_b: fn(&B) -> io::Result<B>,
-    shut_a: fn(&A, Shutdown) -> io::Result<()>,
-    shut_b: fn(&B, Shutdown) -> io::Result<()>,
-) where
-    A: io::Read + io::Write + Send + 'static,
-    B: io::Read + io::Write + Send + 'static,
-{
-    let (Ok(mut a2), Ok(mut b2)) = (clone_a(&a), clone_b(&b)) else { return };
-    let (mut a, mut b) = (a, b);
+fn join(a: impl Side, b: impl Side) {
+    let (Ok(other_a), Ok(other_b)) = (a.again(), b.again()) else { return };
+    thread::spawn(move || copy(a, b));
+    thread::spawn(move || copy(other_b, other_a));
+}
+
+fn copy(mut from: impl Side, mut to: impl Side) {
     // a peer that is gone ends the copy; there is nobody left to tell
-    thread::spawn(move || {
-        let _ = io::copy(&mut a, &mut b);
-        let _ = shut_b(&b, Shutdown::Write);
-    });
-    thread::spawn(move || {
-        let _ = io::copy(&mut b2, &mut a2);
-        let _ = shut_a(&a2, Shutdown::Write);
-    });
+    let _ = io::copy(&mut from, &mut to);
+    to.no_more();
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::Write as _,
     os::unix::{fs::symlink, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -199,8 +200,9 @@ fn write_files(run: &Run, machine: &str, root: &Path) -> Result<(), Error> {
             &[other.v4().to_string(), other.v6().to_string()].map(|ip| format!("{ip} {}\n", other.name)).concat(),
         );
     }
-    let seed: String = format!("{}{machine}", run.id).bytes().map(|byte| format!("{byte:02x}")).collect();
-    let identity: String = seed.chars().chain("0".chars().cycle()).take(32).collect();
+    let mut hasher = DefaultHasher::new();
+    (&run.id, machine).hash(&mut hasher);
+    let identity = format!("{:032x}", hasher.finish());
     let files = [
         ("etc/hostname", format!("{machine}\n")),
         ("etc/machine-id", format!("{identity}\n")),

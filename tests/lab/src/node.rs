@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use serde_json::Value;
 
-use crate::{Error, machine, plan::Machine, process::run, supervise::Cluster};
+use crate::{Error, machine, plan::Machine, supervise::Cluster};
 
 /// The magic number of overlayfs, on which another overlay cannot write.
 const OVERLAY: i64 = 0x794c_7630;
@@ -32,6 +32,7 @@ pub(crate) fn start(cluster: &mut Cluster, node: &Machine) -> Result<(), Error> 
     cluster.poll(&format!("containerd of {}", node.name), 60, |_| {
         Ok(if socket.exists() { Ok(()) } else { Err("no socket".to_owned()) })
     })?;
+    import(cluster, node)?;
     let argv = [
         format!("{}/kubelet", machine::BIN),
         "--config=/var/lib/kubelet/config.yaml".to_owned(),
@@ -58,7 +59,7 @@ pub(crate) fn labels(node: &Machine) -> String {
 fn snapshotter(cluster: &Cluster) -> Result<&'static str, Error> {
     let folder = &cluster.run.folder;
     let kind = rustix::fs::statfs(folder).map_err(|e| Error::File(folder.clone(), e.into()))?.f_type;
-    Ok(if i64::try_from(kind).is_ok_and(|kind| kind == OVERLAY) { "native" } else { "overlayfs" })
+    Ok(if kind == OVERLAY { "native" } else { "overlayfs" })
 }
 
 fn containerd_config(snapshotter: &str) -> String {
@@ -154,19 +155,23 @@ fn ranges_in(nodes: &Value, name: &str) -> Option<Vec<String>> {
     Some(ranges.iter().filter_map(|range| range.as_str().map(str::to_owned)).collect())
 }
 
-/// Gives every namespace node the images.
+/// Begins to give a node the images. They are read here: a node need not find the cache.
+fn import(cluster: &mut Cluster, node: &Machine) -> Result<(), Error> {
+    let folder = cluster.run.path("images");
+    let socket = cluster.inside(node, "/run/containerd/containerd.sock")?;
+    let mut images: Vec<_> =
+        fs::read_dir(&folder).map_err(Error::file(folder))?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    images.sort();
+    let each = r#"socket=$1; shift
+for image; do ctr --address "$socket" --namespace k8s.io images import "$image" || exit; done"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", each, "import"]).arg(socket).args(images);
+    cluster.errand(&format!("{}/images", node.name), &mut command)
+}
+
+/// Waits until every namespace node has the images.
 pub(crate) fn images(cluster: &mut Cluster) -> Result<(), Error> {
-    let images = fs::read_dir(cluster.run.path("images")).map_err(Error::file(cluster.run.path("images")))?;
-    let images: Vec<_> = images.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    for node in cluster.nodes().iter().filter(|node| !node.guest) {
-        let socket = cluster.inside(node, "/run/containerd/containerd.sock")?.display().to_string();
-        for image in &images {
-            // a node must not have to find the cache
-            let mut command = Command::new("ctr");
-            command.args(["--address", &socket, "--namespace", "k8s.io", "images", "import"]).arg(image);
-            run(&mut command, b"")?;
-        }
-    }
+    cluster.errands_done("the images on every node", 180)?;
     cluster.step("the nodes have their images");
     Ok(())
 }

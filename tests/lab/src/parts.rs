@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Error,
+    Error, pki,
     plan::{Machine, Plan},
     run::{Run, Versions},
 };
@@ -22,8 +22,10 @@ pub(crate) fn versions(_plan: &Plan) -> Result<Versions, Error> {
 }
 
 /// Puts everything into the run's folder.
-pub(crate) fn bring(run: &Run, _plan: &Plan, _machines: &[Machine]) -> Result<(), Error> {
-    for (from, to) in [("bin", "bin"), ("interim/pki", "pki"), ("interim/img", "images")] {
+pub(crate) fn bring(run: &Run, _plan: &Plan, machines: &[Machine], port: u16) -> Result<(), Error> {
+    pki::write(&run.path("pki"), machines, port)?;
+    fs::copy(run.path("pki/admin.conf"), run.kubeconfig()).map_err(Error::file(run.kubeconfig()))?;
+    for (from, to) in [("bin", "bin"), ("interim/img", "images")] {
         let to = run.path(to);
         fs::create_dir_all(&to).map_err(Error::file(&to))?;
         link_all(&cache().join(from), &to)?;
@@ -37,11 +39,4 @@ fn link_all(from: &Path, to: &Path) -> Result<(), Error> {
         symlink(entry.path(), &link).map_err(Error::file(link))?;
     }
     Ok(())
-}
-
-/// The administrator's kubeconfig, for this machine.
-pub(crate) fn kubeconfig(run: &Run, port: u16) -> Result<String, Error> {
-    let path = run.path("pki/admin.conf");
-    let text = fs::read_to_string(&path).map_err(Error::file(path))?;
-    Ok(text.replace("PORT", &port.to_string()))
 }

@@ -125,13 +125,11 @@ impl Plan {
         (1..=self.nodes)
             .map(|number| {
                 let proxy = match self.proxy {
-                    Proxy::Iptables => Mode::Iptables,
                     Proxy::Nftables => Mode::Nftables,
                     Proxy::Ipvs if kernel_has_ipvs || number == self.nodes => Mode::Ipvs,
-                    Proxy::Ipvs => Mode::Iptables,
                     Proxy::Mixed if number == self.nodes => Mode::Ipvs,
                     Proxy::Mixed if number % 2 == 0 => Mode::Nftables,
-                    Proxy::Mixed => Mode::Iptables,
+                    Proxy::Iptables | Proxy::Ipvs | Proxy::Mixed => Mode::Iptables,
                 };
                 Machine::node(number, proxy == Mode::Ipvs && !kernel_has_ipvs, proxy)
             })

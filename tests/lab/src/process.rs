@@ -68,14 +68,14 @@ impl Entry {
     }
 
     /// The name stands in brackets and may itself hold brackets and spaces.
-    fn parse(stat: &str) -> Option<Self> {
-        let (head, tail) = stat.rsplit_once(')')?;
+    fn parse(line: &str) -> Option<Self> {
+        let (head, fields) = line.rsplit_once(')')?;
         let comm = head.split_once('(')?.1.to_owned();
-        let mut fields = tail.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
+        let mut fields = fields.split_ascii_whitespace();
+        let letter = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
         let start = fields.nth(17)?.parse().ok()?;
-        Some(Self { comm, state, parent, start })
+        Some(Self { comm, state: letter, parent, start })
     }
 }
 
@@ -145,13 +145,17 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<String, Error> 
     Err(Error::Failed { program: shown(command), status: output.status.to_string(), output: last_lines(&said, 15) })
 }
 
+/// Program and arguments of a command.
+pub(crate) fn argv(command: &Command) -> Vec<String> {
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    parts.map(|part| part.to_string_lossy().into_owned()).collect()
+}
+
 /// A command as one types it.
 pub(crate) fn shown(command: &Command) -> String {
-    let parts = std::iter::once(command.get_program()).chain(command.get_args());
-    let mut line = parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+    let mut line = argv(command).join(" ");
     if line.len() > 300 {
-        line.truncate(line.floor_char_boundary(300));
-        line.push('…');
+        line = line.chars().take(300).chain(['…']).collect();
     }
     line
 }

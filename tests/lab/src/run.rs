@@ -2,6 +2,7 @@
 
 use std::{
     env, fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -59,7 +60,10 @@ pub(crate) struct Component {
     pub(crate) argv: Vec<String>,
     /// Its log.
     pub(crate) log: PathBuf,
-    /// How it ended, when it did.
+    /// Whether it does one thing and then ends.
+    #[serde(default)]
+    pub(crate) errand: bool,
+    /// How it ended, when it did and must not have.
     pub(crate) ended: Option<String>,
 }
 
@@ -75,10 +79,17 @@ pub(crate) fn root() -> PathBuf {
 /// Takes the lock; the folder of all labs is made for it.
 pub(crate) fn lock() -> Result<Lock, Error> {
     let root = root();
-    fs::create_dir_all(&root).map_err(Error::file(&root))?;
-    let file = fs::File::open(&root).map_err(Error::file(&root))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).map_err(|e| Error::File(root, e.into()))?;
-    Ok(Lock(file))
+    loop {
+        fs::create_dir_all(&root).map_err(Error::file(&root))?;
+        let file = fs::File::open(&root).map_err(Error::file(&root))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+            .map_err(|e| Error::File(root.clone(), e.into()))?;
+        // whoever held it may have removed the folder, and another have made it again
+        let held = file.metadata().map_err(Error::file(&root))?.ino();
+        if fs::metadata(&root).is_ok_and(|there| there.ino() == held) {
+            return Ok(Lock(file));
+        }
+    }
 }
 
 impl Run {

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::{
     Error, addons, cni, control, figures, machine, network, node,
     plan::{Machine, Plan},
-    process::{log_tail, output, run},
+    process::{self, log_tail, output, run},
     run::{Component, Run, State},
 };
 
@@ -115,10 +115,11 @@ impl Cluster {
         for machine in machines.iter().filter(|machine| machine.guest) {
             node::start_guest(self, machine)?;
         }
-        addons::apply(self)?;
         node::registered(self)?;
         cni::install(self)?;
+        // a pod whose image comes after it waits ten seconds before it looks again
         node::images(self)?;
+        addons::apply(self)?;
         node::ready(self)?;
         addons::ready(self)
     }
@@ -176,7 +177,7 @@ impl Cluster {
     /// Makes a machine's namespaces and waits for its root.
     pub(crate) fn boot(&mut self, machine: &Machine) -> Result<(), Error> {
         let name = format!("{}/init", machine.name);
-        let mut command = self.own_command()?;
+        let mut command = own_command()?;
         command.args(["machine", &self.run.id, &machine.name]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = self.spawn(&name, &mut command)?;
         let mut line = String::new();
@@ -194,11 +195,6 @@ impl Cluster {
         Ok(())
     }
 
-    fn own_command(&self) -> Result<Command, Error> {
-        let exe = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
-        Ok(Command::new(exe))
-    }
-
     fn command_on(&self, machine: &Machine, argv: &[&str]) -> Result<Command, Error> {
         machine::command(&self.run.id, &machine.name, self.pid(machine)?, argv)
     }
@@ -209,28 +205,46 @@ impl Cluster {
         let mut command = self.command_on(machine, argv)?;
         command.stdin(Stdio::null()).envs(env.iter().copied());
         let name = format!("{}/{name}", machine.name);
-        let child = self.spawn_as(&name, &mut command, argv)?;
-        drop(child);
-        Ok(())
+        self.spawn_as(&name, &mut command, argv, false).map(drop)
+    }
+
+    /// Starts something here that does one thing while others go on; it must end well. `errands_done` waits for it.
+    pub(crate) fn errand(&mut self, name: &str, command: &mut Command) -> Result<(), Error> {
+        let argv = process::argv(command);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        command.stdin(Stdio::null());
+        self.spawn_as(name, command, &argv, true).map(drop)
+    }
+
+    /// Waits for all errands.
+    pub(crate) fn errands_done(&mut self, what: &str, seconds: u64) -> Result<(), Error> {
+        self.poll(what, seconds, |cluster| {
+            let open = cluster.running.values().filter(|component| component.errand);
+            let open: Vec<&str> = open.map(|component| component.name.as_str()).collect();
+            Ok(if open.is_empty() { Ok(()) } else { Err(format!("{} still at it", open.join(", "))) })
+        })
     }
 
     /// Starts a component outside all machines.
     pub(crate) fn start_here(&mut self, name: &str, args: &[&str]) -> Result<(), Error> {
-        let mut command = self.own_command()?;
+        let mut command = own_command()?;
         command.args(args).stdin(Stdio::null());
         self.spawn(name, &mut command).map(drop)
     }
 
     fn spawn(&mut self, name: &str, command: &mut Command) -> Result<std::process::Child, Error> {
-        let argv: Vec<String> = std::iter::once(command.get_program())
-            .chain(command.get_args())
-            .map(|arg| arg.to_string_lossy().into_owned())
-            .collect();
+        let argv = process::argv(command);
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-        self.spawn_as(name, command, &argv)
+        self.spawn_as(name, command, &argv, false)
     }
 
-    fn spawn_as(&mut self, name: &str, command: &mut Command, argv: &[&str]) -> Result<std::process::Child, Error> {
+    fn spawn_as(
+        &mut self,
+        name: &str,
+        command: &mut Command,
+        argv: &[&str],
+        errand: bool,
+    ) -> Result<std::process::Child, Error> {
         let log = self.run.path("logs").join(format!("{}.log", name.replace('/', "-")));
         let file = fs::File::options().create(true).append(true).open(&log).map_err(Error::file(&log))?;
         if name.ends_with("/init") {
@@ -241,7 +255,7 @@ impl Cluster {
         }
         let child = command.spawn().map_err(|e| Error::Start(name.to_owned(), e))?;
         let argv = argv.iter().map(|&arg| arg.to_owned()).collect();
-        let component = Component { name: name.to_owned(), argv, log, ended: None };
+        let component = Component { name: name.to_owned(), argv, log, errand, ended: None };
         self.run.write_component(&component)?;
         let pid = i32::try_from(child.id()).map_err(|e| Error::Other(e.to_string()))?;
         self.running.insert(pid, component);
@@ -304,6 +318,9 @@ impl Cluster {
         let mut died = None;
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if let Some(mut component) = self.running.remove(&pid.as_raw_nonzero().get()) {
+                if component.errand && status.exit_status() == Some(0) {
+                    continue;
+                }
                 let status = shown(status);
                 component.ended = Some(status.clone());
                 self.run.write_component(&component)?;
@@ -313,6 +330,11 @@ impl Cluster {
         }
         died.map_or(Ok(()), Err)
     }
+}
+
+/// This program.
+fn own_command() -> Result<Command, Error> {
+    std::env::current_exe().map(Command::new).map_err(Error::file("/proc/self/exe"))
 }
 
 fn shown(status: WaitStatus) -> String {

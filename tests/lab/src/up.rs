@@ -104,9 +104,7 @@ fn make(run: &Run, mut state: State, stop: &Stop) -> Result<Figures, Error> {
         let folder = run.path(folder);
         fs::create_dir_all(&folder).map_err(Error::file(folder))?;
     }
-    parts::bring(run, &state.plan, &state.machines)?;
-    let kubeconfig = parts::kubeconfig(run, state.port)?;
-    fs::write(run.kubeconfig(), kubeconfig).map_err(Error::file(run.kubeconfig()))?;
+    parts::bring(run, &state.plan, &state.machines, state.port)?;
     stop.check()?;
 
     let mut supervisor = start(run)?;

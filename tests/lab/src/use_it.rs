@@ -105,6 +105,16 @@ pub(crate) fn kubectl(id: Option<&str>, args: &[String]) -> Result<ExitCode, Err
     Err(Error::Start(program.display().to_string(), error))
 }
 
+/// Runs calicoctl, with this terminal and its exit code.
+pub(crate) fn calicoctl(id: Option<&str>, args: &[String]) -> Result<ExitCode, Error> {
+    let lab = which(id)?;
+    let program = lab.run.path("bin/calicoctl");
+    let mut command = Command::new(&program);
+    command.env("DATASTORE_TYPE", "kubernetes").env("KUBECONFIG", lab.kubeconfig());
+    let error = command.args(args).exec();
+    Err(Error::Start(program.display().to_string(), error))
+}
+
 /// Ends labs; where none is named, the only one. What dead ones left goes in any case.
 pub(crate) fn down(id: Option<&str>, all: bool) -> Result<(), Error> {
     need_root()?;
