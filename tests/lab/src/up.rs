@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,35 +18,20 @@ use std::{
 use crate::{
     Error, cgroup,
     figures::Figures,
-    parts,
+    parts::{self, Parts},
     plan::Plan,
-    process::{Stamp, log_tail, on_path},
+    process::{Stamp, log_tail},
     run::{self, Run, State},
     say::{answer, say},
     supervise::{Event, STAY},
 };
-
-/// Programs that the lab calls, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 11] = [
-    ("unshare", "util-linux"),
-    ("nsenter", "util-linux"),
-    ("setsid", "util-linux"),
-    ("ip", "iproute2"),
-    ("sysctl", "procps"),
-    ("etcd", "etcd-server"),
-    ("containerd", "containerd"),
-    ("ctr", "containerd"),
-    ("runc", "runc"),
-    ("iptables", "iptables"),
-    ("conntrack", "conntrack"),
-];
 
 /// Brings a cluster up; whatever fails or interrupts it, nothing of it stays.
 pub(crate) fn up(plan: Plan) -> Result<(), Error> {
     let begun = Instant::now();
     let stop = Stop::watch()?;
     check_machine()?;
-    let versions = parts::versions(&plan)?;
+    let parts = parts::provide(&plan)?;
     let built = begun.elapsed();
     stop.check()?;
 
@@ -70,12 +55,19 @@ pub(crate) fn up(plan: Plan) -> Result<(), Error> {
                 run::root().display()
             )));
         }
-        let state = State { owner: Stamp::own()?, supervisor: None, port: port(plan.port)?, plan, machines, versions };
+        let state = State {
+            owner: Stamp::own()?,
+            supervisor: None,
+            port: port(plan.port)?,
+            plan,
+            machines,
+            versions: parts.versions.clone(),
+        };
         fs::create_dir_all(&run.folder).map_err(Error::file(&run.folder))?;
         run.write_state(&state)?;
         state
     };
-    let done = make(&run, state, &stop);
+    let done = make(&run, state, &parts, &stop);
     match done {
         Ok(figures) => {
             say(&format!(
@@ -99,12 +91,12 @@ pub(crate) fn up(plan: Plan) -> Result<(), Error> {
     }
 }
 
-fn make(run: &Run, mut state: State, stop: &Stop) -> Result<Figures, Error> {
+fn make(run: &Run, mut state: State, parts: &Parts, stop: &Stop) -> Result<Figures, Error> {
     for folder in ["logs", "components", "machines"] {
         let folder = run.path(folder);
         fs::create_dir_all(&folder).map_err(Error::file(folder))?;
     }
-    parts::bring(run, &state.plan, &state.machines, state.port)?;
+    parts::bring(run, parts, &state.machines, state.port)?;
     stop.check()?;
 
     let mut supervisor = start(run)?;
@@ -116,6 +108,23 @@ fn make(run: &Run, mut state: State, stop: &Stop) -> Result<Figures, Error> {
     if let Some(stdin) = &mut stdin {
         stdin.write_all(b"go\n").map_err(Error::file("the supervisor's stdin"))?;
     }
+    let heard = listen(run, &mut supervisor, stdin, &events, stop);
+    if heard.is_err() {
+        // waited for here, so that nothing of it is left for this process's own parent
+        let _ = supervisor.kill();
+        let _ = supervisor.wait();
+    }
+    heard
+}
+
+/// Says what the supervisor has reached, until the cluster works.
+fn listen(
+    run: &Run,
+    supervisor: &mut Child,
+    mut stdin: Option<ChildStdin>,
+    events: &mpsc::Receiver<Event>,
+    stop: &Stop,
+) -> Result<Figures, Error> {
     let begun = Instant::now();
     loop {
         stop.check()?;
@@ -193,19 +202,6 @@ impl Stop {
 
 fn check_machine() -> Result<(), Error> {
     crate::need_root()?;
-    let missing: Vec<&(&str, &str)> = PROGRAMS.iter().filter(|(program, _)| !on_path(program)).collect();
-    if !missing.is_empty() {
-        let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
-        let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-        packages.dedup();
-        let (programs, packages) = (programs.join(", "), packages.join(" "));
-        return Err(Error::Wants(format!("{programs}; on Debian: apt-get install --no-install-recommends {packages}")));
-    }
-    if !Path::new("/usr/lib/cni/bridge").exists() {
-        return Err(Error::Wants(
-            "/usr/lib/cni/bridge; on Debian: apt-get install containernetworking-plugins".to_owned(),
-        ));
-    }
     cgroup::hierarchies().map(drop)
 }
 
