@@ -133,7 +133,7 @@ async fn map(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
         let reading = Reading::of(cli, &cli.input, &out.say()).await?;
         let title = reading.cluster.context.clone().or_else(|| reading.cluster.server.clone());
         out.lines(&svg::render(&map::layout(&reading.facts), title.as_deref().unwrap_or("a cluster")))?;
-        return Ok(ExitCode::of(&[], FailOn::Never, !reading.missing.is_empty()));
+        return Ok(ExitCode::of(&[], FailOn::Never, reading.is_partial()));
     }
     let width = out.width();
     let body = |reading: &Reading| Ok(reading.report("AddressMap", map::layout(&reading.facts)));
@@ -174,7 +174,7 @@ impl Question<'_> {
             Format::Wide => view::say_unread(&now.unreadable, Detail::Wide, &say),
             _ => {}
         }
-        let missing = !reading.missing.is_empty();
+        let missing = reading.is_partial();
         Ok(ExitCode::of(&now.findings, self.cli.fail_on.or(self.fail_on), missing))
     }
 }

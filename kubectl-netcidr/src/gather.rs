@@ -1,6 +1,6 @@
 //! Reads what the sources want, round by round, and gives it to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream};
 use netcore::{
@@ -11,7 +11,7 @@ use netcore::{
 };
 use plugin::{
     cluster::{Cluster, ReadError, Selection},
-    from::Snapshot,
+    nodes::{NodeAnswer, NodeReader, NodesError, Outcome},
 };
 
 use crate::probe;
@@ -37,20 +37,19 @@ static MANY: [&Resource; 9] = [
     &resources::CILIUM_NODES,
 ];
 
-/// What a recording calls the node of what no node is known for.
-const NO_NODE: &str = "-";
-
-/// Reads everything that the sources want to know. `nodes` limits which nodes' own files are read;
-/// with `probe` the API server is asked for its service ranges, too.
-pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool, probe: bool) -> Facts {
+/// Reads everything that the sources want to know; with `probe` the API server is asked for its
+/// service ranges, too.
+pub(crate) async fn gather(cluster: &Cluster, reader: &NodeReader<'_>, probe: bool) -> Result<Facts, NodesError> {
     let mut facts = Facts::default();
+    let mut unseen = Unseen::new();
     for _ in 0..ROUNDS {
         let wants = new_wants(&facts);
         if wants.is_empty() {
             break;
         }
-        let (many, few): (Vec<Want>, Vec<Want>) = wants.into_iter().partition(has_many);
-        let mut answers = stream::iter(few).map(|want| collect(cluster, nodes, want)).buffered(PARALLEL);
+        let (of_nodes, of_api): (Vec<Want>, Vec<Want>) = wants.into_iter().partition(|want| want.probe().is_some());
+        let (many, few): (Vec<Want>, Vec<Want>) = of_api.into_iter().partition(has_many);
+        let mut answers = stream::iter(few).map(|want| collect(cluster, want)).buffered(PARALLEL);
         while let Some(answer) = answers.next().await {
             for piece in &answer.pieces {
                 piece.offer(&mut facts);
@@ -62,15 +61,21 @@ pub(crate) async fn gather(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool, prob
             let status = fold(cluster, &want, &mut facts).await;
             facts.reads.insert(want, status);
         }
+        unseen.extend(sweep(reader, of_nodes, &mut facts).await?);
     }
     // before anything is inferred: what the server says needs no guess
     probe::run(cluster, probe, &mut facts).await;
     settle_unrecorded(sources::ALL, &mut facts);
+    for (want, why) in unseen {
+        if let Some(status) = facts.reads.get_mut(&want).filter(|status| status.is_unrecorded()) {
+            *status = ReadStatus::Unreadable(why);
+        }
+    }
     for source in sources::ALL {
         source.finish(&mut facts);
     }
     note_unreadable(&mut facts);
-    facts
+    Ok(facts)
 }
 
 fn new_wants(facts: &Facts) -> BTreeSet<Want> {
@@ -93,7 +98,6 @@ enum Piece {
     Object(&'static Resource, Vec<u8>),
     Raw(String, String),
     ServingCertificate(String),
-    Probe(Option<String>, Probe, String, String),
 }
 
 impl Piece {
@@ -102,7 +106,6 @@ impl Piece {
             Self::Object(resource, json) => take_whole(resource, Item::json(json), facts),
             Self::Raw(path, text) => offer(Given::Raw(path, text), facts),
             Self::ServingCertificate(pem) => offer(Given::ServingCertificate(pem), facts),
-            Self::Probe(node, probe, text, file) => offer(Given::Probe(node.as_deref(), *probe, text, file), facts),
         }
     }
 }
@@ -113,7 +116,7 @@ fn offer(given: Given<'_>, facts: &mut Facts) {
     }
 }
 
-async fn collect(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool, want: Want) -> Answer {
+async fn collect(cluster: &Cluster, want: Want) -> Answer {
     let mut pieces = Vec::new();
     let status = match &want {
         Want::List { resource, .. } => {
@@ -128,7 +131,8 @@ async fn collect(cluster: &Cluster, nodes: &dyn Fn(&str) -> bool, want: Want) ->
             one(cluster.raw(path, accept).await, &mut pieces, |text| Piece::Raw(path.clone(), text))
         }
         Want::ServingCertificate => one(cluster.serving_certificate().await, &mut pieces, Piece::ServingCertificate),
-        Want::Node(probe) => read_nodes(cluster, nodes, *probe, &mut pieces),
+        // read in one sweep
+        Want::Node(_) => ReadStatus::Absent,
     };
     Answer { want, pieces, status }
 }
@@ -195,37 +199,74 @@ fn take_whole(resource: &'static Resource, item: Item<'_>, facts: &mut Facts) {
     }
 }
 
-/// The nodes' own files and kernel tables, as far as this input has them.
-fn read_nodes(cluster: &Cluster, chosen: &dyn Fn(&str) -> bool, probe: Probe, pieces: &mut Vec<Piece>) -> ReadStatus {
-    let Some(snapshot) = cluster.snapshot() else {
-        let reason = "nodes are only read from files so far; add node files with --from";
-        cluster.record(|recorder| recorder.node_failed(NO_NODE, probe, reason));
-        return ReadStatus::Unreadable(reason.to_owned());
-    };
-    let mut status = unread_then(snapshot, probe).map_or(ReadStatus::Absent, ReadStatus::Unreadable);
-    for file in snapshot.node_files().iter().filter(|file| file.probe == probe) {
-        if file.node.as_deref().is_some_and(|node| !chosen(node)) {
-            continue;
-        }
-        match snapshot.node_text(file) {
-            Ok(bytes) => {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                cluster.record(|recorder| recorder.node(file.node.as_deref().unwrap_or(NO_NODE), probe, &text));
-                pieces.push(Piece::Probe(file.node.clone(), probe, text, file.name.clone()));
-                if status == ReadStatus::Absent {
-                    status = ReadStatus::Complete;
-                }
+/// Reads what sources want of nodes, one sweep for all of it. A probe that nothing on any node sees is
+/// taken for not recorded: it is only missed where something else shows that it should be there.
+async fn sweep(reader: &NodeReader<'_>, wanted: Vec<Want>, facts: &mut Facts) -> Result<Unseen, NodesError> {
+    let probes: Vec<Probe> = wanted.iter().filter_map(Want::probe).collect();
+    let answers = reader.read_all(&probes).await?;
+    let mut unseen = Unseen::new();
+    for want in wanted {
+        let Some(probe) = want.probe() else { continue };
+        let mut tally = Tally::default();
+        for answer in answers.iter().filter(|answer| answer.probe == probe) {
+            tally.add(answer, facts);
+            if let Outcome::Text(text) = &answer.outcome {
+                offer(Given::Probe(answer.node.as_deref(), probe, text, &answer.file), facts);
             }
-            Err(error) => status = ReadStatus::Partial(error.to_string()),
         }
+        if let Some(why) = tally.unseen_everywhere() {
+            unseen.insert(want.clone(), why);
+        }
+        facts.reads.insert(want, tally.status());
     }
-    status
+    Ok(unseen)
 }
 
-/// Why a recorded run could not read a probe on any node, if it could not.
-fn unread_then(snapshot: &Snapshot, probe: Probe) -> Option<String> {
-    let answers = &snapshot.info().recording.as_ref()?.nodes;
-    answers.iter().find(|answer| answer.node == NO_NODE && answer.probe == probe.file()).map(|a| a.message.clone())
+/// Wants that nothing on any node sees, and why.
+type Unseen = BTreeMap<Want, String>;
+
+/// How the reading of one probe went over all nodes.
+#[derive(Default)]
+struct Tally {
+    read: usize,
+    absent: usize,
+    unseen: Vec<String>,
+    failed: usize,
+    nowhere: Option<String>,
+}
+
+impl Tally {
+    fn add(&mut self, answer: &NodeAnswer, facts: &mut Facts) {
+        match (&answer.outcome, &answer.node) {
+            (Outcome::Text(_), _) => self.read += 1,
+            (Outcome::Absent(_), _) => self.absent += 1,
+            (Outcome::Unseen(why), _) => self.unseen.push(why.clone()),
+            (Outcome::Unreadable(why), Some(node)) => {
+                self.failed += 1;
+                facts.unreadable.push(Unreadable {
+                    source: answer.probe.file().to_owned(),
+                    node: Some(node.clone()),
+                    reason: why.clone(),
+                });
+            }
+            (Outcome::Unreadable(why), None) => self.nowhere = Some(why.clone()),
+        }
+    }
+
+    fn unseen_everywhere(&self) -> Option<String> {
+        let alone = self.read + self.absent + self.failed == 0 && self.nowhere.is_none();
+        self.unseen.first().filter(|_| alone).cloned()
+    }
+
+    fn status(&self) -> ReadStatus {
+        match self {
+            Self { nowhere: Some(why), read: 0, .. } => ReadStatus::Unreadable(why.clone()),
+            _ if self.unseen_everywhere().is_some() => ReadStatus::not_recorded(),
+            // each node that failed is listed by itself
+            Self { read: 0, absent: 0, .. } => ReadStatus::Absent,
+            _ => ReadStatus::Complete,
+        }
+    }
 }
 
 /// Lists what was wanted and could not be read.

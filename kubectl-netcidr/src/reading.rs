@@ -3,28 +3,37 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use netcore::{
-    cluster::{ReadStatus, resources, wire},
+    cluster::ReadStatus,
     finding::Unreadable,
     ranges::{Facts, Want, checks, probe_service::SOURCE},
     report::{API_VERSION, ClusterInfo, Report, Window},
 };
 use plugin::{
     Failure,
-    args::{InputArgs, KubeArgs},
-    cluster::{Cluster, ConnectError, Selection},
+    args::{InputArgs, KubeArgs, NodeAccess},
+    cluster::{Cluster, ConnectError},
     exit::ExitCode,
     from::recording,
+    nodes::{Chosen, NodeReader, NodesError, Unasked},
     print::{PrintError, Say},
     record::RecordError,
 };
 
-use crate::{cli::Cli, external, gather};
+use crate::{
+    cli::{Cli, Command},
+    external, gather,
+};
+
+/// How many nodes are read for a report that can do without.
+const UNASKED: usize = 50;
 
 /// Why a question could not be answered at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Nodes(#[from] NodesError),
     #[error("--record {0}")]
     Record(#[from] RecordError),
     #[error("--external {0}: {1}")]
@@ -66,40 +75,39 @@ pub(crate) struct Reading {
     pub(crate) cluster: ClusterInfo,
     pub(crate) window: Window,
     chosen: Chosen,
-    /// Nodes that were asked for by name and are not there.
-    pub(crate) missing: Vec<String>,
-}
-
-/// The nodes that a report shows.
-enum Chosen {
-    All,
-    Named(BTreeSet<String>),
-}
-
-impl Chosen {
-    fn has(&self, node: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Named(names) => names.contains(node),
-        }
-    }
+    /// Nodes that were asked for by name and could not be read, and why.
+    missing: Vec<(String, String)>,
+    /// The reading of nodes was ended by Ctrl-C.
+    interrupted: bool,
 }
 
 impl Reading {
     /// Reads the cluster that the flags name.
     pub(crate) async fn of(cli: &Cli, input: &InputArgs, say: &Say) -> Result<Self, Error> {
-        let mut reading = Self::connect(&cli.kube, input, cli.probe_service_range, say).await?;
+        let unasked = match cli.command {
+            Some(Command::Nodes) => Unasked::All,
+            _ => Unasked::AtMost(UNASKED),
+        };
+        let mut reading = Self::connect(&cli.kube, input, cli.probe_service_range, unasked, say).await?;
         reading.facts.known.max_nodes = cli.max_nodes;
         external::add(&cli.outside.external, &mut reading.facts)?;
+        // only what it says of itself
+        let others = InputArgs { node_access: NodeAccess::None, ..InputArgs::default() };
         for context in &cli.outside.external_context {
             let kube = KubeArgs { context: Some(context.clone()), ..cli.kube.clone() };
-            let other = Self::connect(&kube, &InputArgs::default(), false, say).await?;
+            let other = Self::connect(&kube, &others, false, unasked, say).await?;
             external::add_cluster(context, &other.facts, &mut reading.facts);
         }
         Ok(reading)
     }
 
-    async fn connect(kube: &KubeArgs, input: &InputArgs, probe: bool, say: &Say) -> Result<Self, Error> {
+    async fn connect(
+        kube: &KubeArgs,
+        input: &InputArgs,
+        probe: bool,
+        unasked: Unasked,
+        say: &Say,
+    ) -> Result<Self, Error> {
         let progress = say.progress();
         progress.start("reading the cluster", None);
         let mut cluster = Cluster::connect(kube, input).await?;
@@ -112,8 +120,13 @@ impl Reading {
                 say.note(notice);
             }
         }
-        let chosen = choose(&cluster, input).await?;
-        let mut facts = gather::gather(&cluster, &|node| chosen.has(node), probe).await;
+        let reader = NodeReader::open(&cluster, input, say, unasked).await?;
+        let gathered = gather::gather(&cluster, &reader, probe).await;
+        let (chosen, interrupted) = (reader.chosen().clone(), reader.was_interrupted());
+        drop(reader);
+        // whatever was read is recorded, also where it is not enough for a report
+        let window = cluster.finish()?;
+        let mut facts = gathered?;
         if let Some(snapshot) = cluster.snapshot() {
             facts.unreadable.extend(snapshot.problems().iter().map(|problem| Unreadable {
                 source: match problem.line {
@@ -131,8 +144,7 @@ impl Reading {
                 _ => Error::Nothing(reason),
             });
         }
-        let missing = missing(&chosen, &facts);
-        let window = cluster.finish()?;
+        let missing = missing(&input.nodes, &facts);
         let about = cluster.about();
         let info = ClusterInfo {
             context: about.context.clone(),
@@ -141,7 +153,12 @@ impl Reading {
             uid: facts.known.cluster_uid.clone(),
             distribution: distribution(&facts),
         };
-        Ok(Self { facts, cluster: info, window: window_of(window), chosen, missing })
+        Ok(Self { facts, cluster: info, window: window_of(window), chosen, missing, interrupted })
+    }
+
+    /// Whether something that was asked for is missing.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.interrupted || !self.missing.is_empty()
     }
 
     /// Whether a report shows this node.
@@ -154,10 +171,11 @@ impl Reading {
         let (findings, not_checked) = checks::run(&self.facts);
         let mut unreadable = self.facts.unreadable.clone();
         unreadable.extend(not_checked);
-        unreadable.extend(self.missing.iter().map(|node| Unreadable {
+        let listed = |node: &String| self.facts.unreadable.iter().any(|entry| entry.node.as_ref() == Some(node));
+        unreadable.extend(self.missing.iter().filter(|(node, _)| !listed(node)).map(|(node, reason)| Unreadable {
             source: format!("node {node}"),
             node: Some(node.clone()),
-            reason: "asked for by name, not in the cluster".to_owned(),
+            reason: reason.clone(),
         }));
         unreadable.sort();
         unreadable.dedup();
@@ -179,35 +197,20 @@ fn window_of(window: recording::Window) -> Window {
     Window { start: known(window.start), end: known(window.end) }
 }
 
-/// The nodes that `--node` and `--selector` name.
-async fn choose(cluster: &Cluster, input: &InputArgs) -> Result<Chosen, Error> {
-    let mut names: BTreeSet<String> = input.nodes.iter().cloned().collect();
-    if let Some(selector) = &input.selector {
-        let mut bad = None;
-        let each = &mut |item: netcore::cluster::Item<'_>| match item.lean::<wire::Node>() {
-            Ok(node) => names.extend(node.metadata.map(|metadata| metadata.name)),
-            Err(error) => bad = Some(error.to_string()),
-        };
-        let status =
-            cluster.list(&resources::NODES, Selection { labels: Some(selector), ..Selection::default() }, each).await;
-        let failed = match status {
-            ReadStatus::Complete => bad,
-            ReadStatus::Absent => Some("the server has no nodes".to_owned()),
-            ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason) => Some(reason),
-        };
-        if let Some(reason) = failed {
-            return Err(Error::Usage(format!("nodes with `{selector}` could not be listed: {reason}")));
-        }
-        return Ok(Chosen::Named(names));
-    }
-    Ok(if names.is_empty() { Chosen::All } else { Chosen::Named(names) })
-}
-
-fn missing(chosen: &Chosen, facts: &Facts) -> Vec<String> {
-    match chosen {
-        Chosen::All => Vec::new(),
-        Chosen::Named(names) => names.iter().filter(|name| !facts.nodes.contains_key(*name)).cloned().collect(),
-    }
+/// Nodes that were asked for by name and could not be read: they are not there, or nothing of their
+/// own could be read although it was to be.
+fn missing(named: &[String], facts: &Facts) -> Vec<(String, String)> {
+    let unread = |name: &String| {
+        let own = |entry: &&Unreadable| entry.node.as_ref() == Some(name) && entry.source != "node";
+        let reason = facts.unreadable.iter().find(own)?.reason.clone();
+        let read = facts.known.networks.contains_key(name) || facts.known.subnet_envs.contains_key(name);
+        (!read).then_some((name.clone(), reason))
+    };
+    let gone = |name: &String| {
+        let reason = "asked for by name, not in the cluster".to_owned();
+        (!facts.nodes.contains_key(name)).then_some((name.clone(), reason))
+    };
+    named.iter().filter_map(|name| gone(name).or_else(|| unread(name))).collect()
 }
 
 /// The reason where not one source could be read: then there is no report. That the server has a

@@ -8,6 +8,7 @@ use crate::{
     cluster::ConnectError,
     complete::{self, Shell},
     exit::{self, ExitCode},
+    interrupt,
     print::{Out, OutputArgs, PrintError, Say},
 };
 
@@ -166,7 +167,12 @@ pub fn parse<P: Plugin>(words: impl IntoIterator<Item = OsString>) -> Result<P, 
 fn run<P: Plugin>(cli: P, output: &OutputArgs) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut out = Out::new(output);
-    let result = runtime.block_on(cli.run(&mut out));
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = cli.run(&mut out) => result,
+            () = interrupt::fatal() => Ok(ExitCode::Interrupted),
+        }
+    });
     out.say().progress().end();
     // A read that hangs must not keep the process.
     runtime.shutdown_background();

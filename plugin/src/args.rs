@@ -114,9 +114,10 @@ pub struct InputArgs {
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t)]
     pub node_access: NodeAccess,
 
-    /// Allow short-lived pods on the nodes to read them with
-    #[arg(long, global = true)]
-    pub allow_debug_pods: bool,
+    /// Allow short-lived pods on the nodes to read them with: asks on a terminal; with a COUNT, on at
+    /// most so many nodes without asking
+    #[arg(long, global = true, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "ask")]
+    pub allow_debug_pods: Option<DebugPodsAllowed>,
 
     /// The image of those pods
     #[arg(long, global = true, value_name = "IMAGE")]
@@ -129,6 +130,10 @@ pub struct InputArgs {
     /// How many nodes are read at once
     #[arg(long, global = true, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub parallel: u16,
+
+    /// The network namespace in which local commands are run: for tests
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    pub local_netns: Option<PathBuf>,
 }
 
 impl Default for InputArgs {
@@ -140,10 +145,31 @@ impl Default for InputArgs {
             nodes: Vec::new(),
             selector: None,
             node_access: NodeAccess::default(),
-            allow_debug_pods: false,
+            allow_debug_pods: None,
             debug_image: None,
             node_timeout: GoDuration(std::time::Duration::from_secs(10)),
             parallel: 16,
+            local_netns: None,
+        }
+    }
+}
+
+/// Whether debug pods may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DebugPodsAllowed {
+    /// After a question on the terminal.
+    Ask,
+    /// On so many nodes at most, unasked.
+    UpTo(usize),
+}
+
+impl std::str::FromStr for DebugPodsAllowed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "ask" => Ok(Self::Ask),
+            count => count.parse().map(Self::UpTo).map_err(|_| "must be a number of nodes, such as 3".to_owned()),
         }
     }
 }

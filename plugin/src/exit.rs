@@ -18,6 +18,9 @@ pub enum ExitCode {
     /// Answered in part: something that was asked for by name could not be read; for a change: left
     /// mixed.
     Partly = 3,
+    /// Ctrl-C, where there was nothing to print yet. kubectl dies of SIGINT then, which a shell shows as
+    /// this.
+    Interrupted = 130,
     /// The reader of stdout went away. kubectl dies of SIGPIPE then, which a shell shows as this.
     BrokenPipe = 141,
 }

@@ -7,6 +7,8 @@ pub mod complete;
 pub mod duration;
 pub mod exit;
 pub mod from;
+mod interrupt;
+pub mod nodes;
 pub mod print;
 pub mod progress;
 pub mod record;

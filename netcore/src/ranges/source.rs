@@ -68,6 +68,14 @@ impl Want {
         Self::Get { resource, namespace: namespace.into(), name: name.into() }
     }
 
+    /// The probe, where it is something of nodes.
+    pub const fn probe(&self) -> Option<Probe> {
+        match self {
+            Self::Node(probe) => Some(*probe),
+            _ => None,
+        }
+    }
+
     /// A plain-text answer.
     pub fn text(path: impl Into<String>) -> Self {
         Self::Raw { path: path.into(), accept: "text/plain" }

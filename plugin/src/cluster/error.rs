@@ -152,7 +152,7 @@ fn plain(code: StatusCode, body: &[u8]) -> String {
 
 /// The causes of an error, without the repetitions of wrappers that print their source: the last one
 /// says what happened, and an io error's own text is better than its wrapper's.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -171,7 +171,7 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The system's own words as a part of a sentence: `connection refused`.
-pub(super) fn plain_words(text: &str) -> String {
+pub(crate) fn plain_words(text: &str) -> String {
     let text = text.find(" (os error ").and_then(|end| text.get(..end)).unwrap_or(text);
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {

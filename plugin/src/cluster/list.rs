@@ -39,29 +39,55 @@ impl Cluster {
         selection: Selection<'_>,
         each: &mut dyn FnMut(Item<'_>),
     ) -> ReadStatus {
+        self.list_kept(resource, selection, self.is_recorded(), each).await
+    }
+
+    /// The same without a trace in the recording: for how something is read, not for what.
+    pub(crate) async fn list_aside(
+        &self,
+        resource: &'static Resource,
+        selection: Selection<'_>,
+        each: &mut dyn FnMut(Item<'_>),
+    ) -> ReadStatus {
+        self.list_kept(resource, selection, false, each).await
+    }
+
+    async fn list_kept(
+        &self,
+        resource: &'static Resource,
+        selection: Selection<'_>,
+        kept: bool,
+        each: &mut dyn FnMut(Item<'_>),
+    ) -> ReadStatus {
         let mut absent = ReadStatus::Absent;
         for version in self.versions(resource).await {
             let url = Url::new(resource, version, selection);
             let path = url.page(None);
             // Objects that somebody selects are wanted whole, and a recording is JSON.
             let whole = selection.labels.is_some() || selection.fields.is_some();
-            let lean = has_protobuf(resource) && !whole && !self.is_recorded() && !self.is_offline();
+            let lean = has_protobuf(resource) && !whole && !kept && !self.is_offline();
             let accept = if lean { PROTOBUF } else { JSON };
             let mut list = List { transport: &self.transport, url, accept, seen: Seen::default() };
-            let mut kept = |item: Item<'_>| {
-                self.record(|recorder| recorder.object(resource, version, item.bytes));
+            let mut keep = |item: Item<'_>| {
+                if kept {
+                    self.record(|recorder| recorder.object(resource, version, item.bytes));
+                }
                 each(item);
             };
-            let outcome = list.read(&mut kept).await;
+            let outcome = list.read(&mut keep).await;
             let count = list.seen.count;
             match outcome {
                 Ok(()) => {
-                    self.record(|recorder| recorder.listed(resource, &path));
+                    if kept {
+                        self.record(|recorder| recorder.listed(resource, &path));
+                    }
                     return ReadStatus::Complete;
                 }
                 Err(ReadError::NotRecorded) if count == 0 => absent = ReadStatus::not_recorded(),
                 Err(error) => {
-                    self.record_error(&path, &error, count);
+                    if kept {
+                        self.record_error(&path, &error, count);
+                    }
                     match error {
                         ReadError::NotFound(_) if count == 0 => {}
                         error if count == 0 => return error.into(),

@@ -21,6 +21,7 @@ use netcore::cluster::Resource;
 
 pub use connect::ConnectError;
 pub use error::ReadError;
+pub(crate) use error::{innermost, plain_words};
 pub use list::Selection;
 pub use request::Trace;
 
@@ -98,6 +99,13 @@ impl Cluster {
     pub fn traced(mut self, trace: Trace) -> Self {
         self.transport.trace = Some(trace);
         self
+    }
+
+    /// Tells what is done past this client to whoever is told every answer.
+    pub(crate) fn trace(&self, line: &str) {
+        if let Some(trace) = &self.transport.trace {
+            trace(line);
+        }
     }
 
     /// One object in JSON; nothing where the cluster has no such object or kind.

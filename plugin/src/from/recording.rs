@@ -96,8 +96,32 @@ pub struct NodeAnswer {
     pub node: String,
     /// `Probe::file`.
     pub probe: String,
+    /// What is missing.
+    #[serde(skip_serializing_if = "Unread::is_unreadable")]
+    pub state: Unread,
     /// Why.
     pub message: String,
+}
+
+/// How a probe that gave nothing ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Unread {
+    /// It could not be read.
+    #[default]
+    Unreadable,
+    /// The node does not have it.
+    Absent,
+    /// Nothing on the node that can be asked sees it.
+    Unseen,
+}
+
+impl Unread {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_unreadable(&self) -> bool {
+        *self == Self::Unreadable
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

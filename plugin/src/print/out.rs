@@ -213,6 +213,21 @@ impl Say {
         self.once(Tone::Plain, "", text.as_ref());
     }
 
+    /// Asks a question on stderr that is answered with `y` or `yes` on stdin; anything else is no.
+    pub(crate) fn asks(&self, question: &str) -> bool {
+        {
+            let mut voice = self.voice();
+            let progress = voice.progress.clone();
+            let text = format!("{} [y/N] ", sanitize::line(question));
+            if progress.aside(|| voice.stderr.text(&text)).is_err() {
+                return false;
+            }
+        }
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
     /// The progress line.
     pub fn progress(&self) -> Progress {
         self.voice().progress.clone()

@@ -16,7 +16,7 @@ use std::{
 
 use netcore::{cluster::Resource, probe::Probe};
 
-use crate::from::recording::{self, Answer, Cluster, FILE, NodeAnswer, Recording, VERSION};
+use crate::from::recording::{self, Answer, Cluster, FILE, NodeAnswer, Recording, Unread, VERSION};
 use lists::ListFile;
 
 /// Folders of a recording, which a new one replaces.
@@ -148,11 +148,12 @@ impl Recorder {
         self.write(&format!("nodes/{folder}/{}", probe.file()), &filter::probe(probe, text));
     }
 
-    /// A probe that could not be read.
-    pub fn node_failed(&mut self, node: &str, probe: Probe, message: &str) {
+    /// A probe that gave nothing.
+    pub fn node_unread(&mut self, node: &str, probe: Probe, state: Unread, message: &str) {
         self.recording.nodes.push(NodeAnswer {
             node: node.to_owned(),
             probe: probe.file().to_owned(),
+            state,
             message: message.to_owned(),
         });
         self.refresh();
@@ -293,7 +294,7 @@ mod tests {
         recorder.raw("/flagz", "v: 2\n");
         recorder.node("n1", Probe::FlannelSubnetEnv, "FLANNEL_MTU=1450\n");
         recorder.node("../n2", Probe::FlannelSubnetEnv, "x");
-        recorder.node_failed("n3", Probe::Routes, "timed out after 10s");
+        recorder.node_unread("n3", Probe::Routes, Unread::Unreadable, "timed out after 10s");
         recorder.cluster(|cluster| cluster.server = Some("https://me:PLANTED@h:1".to_owned()));
         recorder.finish(recording::Window::default()).unwrap();
 

@@ -15,6 +15,7 @@ use crate::{
     kinds::{self, Kind},
     objects::{self, Collection, Generated, Held},
     services::Allocator,
+    streams::{Answers, Exec, Ran, Runs},
 };
 
 /// What a server holds and how it behaves; every part has a default that suits a healthy cluster.
@@ -35,6 +36,8 @@ pub struct Config {
     pub(crate) discovery: Discovery,
     pub(crate) gzip: bool,
     pub(crate) names: Vec<String>,
+    pub(crate) runs: Option<Runs>,
+    pub(crate) answers: Option<Answers>,
 }
 
 impl Default for Config {
@@ -56,6 +59,8 @@ impl Default for Config {
             discovery: Discovery::Aggregated,
             gzip: true,
             names: Vec::new(),
+            runs: None,
+            answers: None,
         }
     }
 }
@@ -172,6 +177,20 @@ impl Config {
     #[must_use]
     pub fn configz(mut self, node: &str, value: Value) -> Self {
         self.configz.insert(node.to_owned(), value);
+        self
+    }
+
+    /// How commands in pods go; without, there are no kubelets.
+    #[must_use]
+    pub fn runs(mut self, runs: impl Fn(&Exec) -> Ran + Send + Sync + 'static) -> Self {
+        self.runs = Some(Arc::new(runs));
+        self
+    }
+
+    /// What port 10249 of a node answers to a GET of a path.
+    #[must_use]
+    pub fn answers(mut self, answers: impl Fn(&str, &str) -> Option<(u16, String)> + Send + Sync + 'static) -> Self {
+        self.answers = Some(Arc::new(answers));
         self
     }
 

@@ -24,6 +24,7 @@ mod reply;
 mod select;
 mod serve;
 mod services;
+mod streams;
 mod tls;
 
 pub use access::User;
@@ -34,6 +35,7 @@ pub use fault::{Fault, Trouble};
 pub use kinds::Kind;
 pub use objects::{Collection, Generated, load, with_huge_annotation};
 pub use services::Allocator;
+pub use streams::{Answers, Exec, Ran, Runs};
 
 use std::{
     convert::Infallible,
@@ -243,9 +245,11 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, cluster: Arc<Cluster>) 
             let Ok(Ok(stream)) = tokio::time::timeout(serve::HANDSHAKE, tls.accept(socket)).await else { return };
             let certificates = stream.get_ref().1.peer_certificates();
             let certificate = certificates.and_then(|chain| chain.first()).and_then(tls::common_name);
-            let service = service_fn(|request: hyper::Request<Incoming>| {
+            let service = service_fn(|mut request: hyper::Request<Incoming>| {
                 let (cluster, certificate) = (Arc::clone(&cluster), certificate.clone());
                 async move {
+                    let upgrade = request.headers().contains_key(http::header::UPGRADE);
+                    let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
                     let asked = Asked {
@@ -255,12 +259,13 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, cluster: Arc<Cluster>) 
                         headers: head.headers,
                         certificate,
                         body,
+                        upgrade: upgrade.into(),
                     };
                     Ok::<_, Infallible>(cluster.answer(asked).await)
                 }
             });
             // A client that goes away is no concern of the server.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
         });
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     reply::{self, Reply},
     select::Selector,
     services::{self, Allocator},
+    streams,
 };
 
 /// The state of the cluster that every list is of.
@@ -47,6 +48,8 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
     pub(crate) certificate: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// The connection, where it is to be used for something else.
+    pub(crate) upgrade: Mutex<Option<hyper::upgrade::OnUpgrade>>,
 }
 
 impl Asked {
@@ -307,6 +310,9 @@ impl Cluster {
         match (verb, &target.name) {
             ("create", None) if kind.plural == "services" => self.create_service(asked, namespace),
             ("get", Some(node)) if target.resource() == "nodes/proxy" => self.configz(node, &target.sub),
+            ("get", Some(pod)) if ["pods/exec", "pods/portforward"].contains(&target.resource().as_str()) => {
+                self.stream(asked, user, target, pod)
+            }
             ("get", Some(name)) if target.sub.is_empty() => {
                 let Some(format) = Self::format(asked, kind, trouble) else {
                     return list::not_acceptable(kind.builtin);
@@ -356,6 +362,47 @@ impl Cluster {
         *dice ^= *dice >> 7;
         *dice ^= *dice << 17;
         usize::try_from(*dice >> 33).unwrap_or_default() % several.max(1)
+    }
+
+    /// `exec` and `portforward`, which want the right to create, whatever the method.
+    fn stream(&self, asked: &Asked, user: &User, target: &Target, pod: &str) -> Reply {
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        if !user.may("create", &target.resource(), namespace) {
+            return forbidden_to(asked, user, "create");
+        }
+        let Some(object) = self.pod(namespace, pod) else {
+            return reply::failure(404, "NotFound", &format!("pods {pod:?} not found"), None);
+        };
+        let node = object["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
+        let parts = (streams::switch(&asked.headers), asked.upgrade.lock().expect("nobody panics").take());
+        let (Some(reply), Some(upgrade)) = parts else {
+            return reply::failure(400, "BadRequest", "you must specify at least 1 of stdin, stdout, stderr", None);
+        };
+        let (Some(runs), Some(answers)) = (&self.config.runs, &self.config.answers) else {
+            let message = format!("error dialing backend: dial tcp: lookup {node}: no such host");
+            return reply::failure(500, "InternalError", &message, None);
+        };
+        if target.sub.first().is_some_and(|sub| sub == "portforward") {
+            let (answers, port) = (answers.clone(), asked.parameter("ports").and_then(|port| port.parse().ok()));
+            tokio::spawn(streams::forward(upgrade, port.unwrap_or(0), move |path| answers(&node, path)));
+            return reply;
+        }
+        let argv = pairs(&asked.query).into_iter().filter(|(name, _)| name == "command").map(|(_, word)| word);
+        let exec = streams::Exec {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            container: asked.parameter("container").unwrap_or_default(),
+            node,
+            argv: argv.collect(),
+        };
+        tokio::spawn(streams::exec(upgrade, runs(&exec)));
+        reply
+    }
+
+    fn pod(&self, namespace: &str, name: &str) -> Option<Value> {
+        let (_, pods) = self.tables.iter().find(|(kind, _)| kind.plural == "pods" && kind.group.is_empty())?;
+        let index = pods.find(&objects::key(namespace, name)).ok()?;
+        Some(pods.value(index))
     }
 
     fn configz(&self, node: &str, sub: &[String]) -> Reply {
@@ -463,7 +510,10 @@ fn not_found(kind: &Kind, name: &str) -> Reply {
 }
 
 fn forbidden(asked: &Asked, user: &User) -> Reply {
-    let verb = if asked.method == Method::GET { "get" } else { "create" };
+    forbidden_to(asked, user, if asked.method == Method::GET { "get" } else { "create" })
+}
+
+fn forbidden_to(asked: &Asked, user: &User, verb: &str) -> Reply {
     let Some(target) = Target::parse(&asked.path) else {
         let message = format!("forbidden: User {:?} cannot {verb} path {:?}", user.name, asked.path);
         return reply::failure(403, "Forbidden", &message, Some(json!({})));

@@ -7,6 +7,7 @@
     reason = "only tests use this crate: a wrong set-up is to stop the test at once, with its reason"
 )]
 
+pub mod agents;
 mod binary;
 pub mod clusters;
 mod http;
