@@ -26,11 +26,35 @@ pub(super) async fn run(client: &Client, seat: &Seat, argv: &[String]) -> Result
     };
     let mut process = pods.exec(&seat.pod, argv, &params).await.map_err(|error| RunError::connecting(&error))?;
     let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
-    let (stdout, stderr) = tokio::join!(drain(stdout, LARGEST), drain(stderr, COMPLAINT));
-    let status = match status {
-        Some(status) => status.await,
-        None => None,
+    let (mut out, mut err) = (Drained::new(LARGEST), Drained::new(COMPLAINT));
+    let status = {
+        let drained = async { tokio::join!(out.drain(stdout), err.drain(stderr)) };
+        tokio::pin!(drained);
+        let status = async {
+            match status {
+                Some(status) => status.await,
+                None => None,
+            }
+        };
+        tokio::pin!(status);
+        tokio::select! {
+            _ = &mut drained => status.await,
+            known = &mut status => {
+                if known.is_some() {
+                    drained.await;
+                } else {
+                    // where the connection broke, the streams never end: only what came is taken
+                    tokio::select! {
+                        biased;
+                        _ = &mut drained => {}
+                        () = std::future::ready(()) => {}
+                    }
+                }
+                known
+            }
+        }
     };
+    let (stdout, stderr) = (out, err);
     let joined = process.join().await;
     let Some(status) = status else {
         let came = format!("after {} bytes", stdout.bytes.len());
@@ -64,21 +88,26 @@ pub(super) fn no_program(code: i32, stderr: &str) -> bool {
     matches!(code, 126 | 127) && (stderr.trim().is_empty() || stderr.contains("not found"))
 }
 
+/// What came of a stream, as much as is kept of it.
 struct Drained {
     bytes: Vec<u8>,
+    limit: usize,
     cut: bool,
 }
 
-/// Reads to the end, and keeps so much: what is not read would stop the other streams.
-async fn drain(stream: Option<impl AsyncRead + Unpin>, limit: usize) -> Drained {
-    let mut drained = Drained { bytes: Vec::new(), cut: false };
-    let Some(mut stream) = stream else { return drained };
-    let mut chunk = vec![0; 64 << 10];
-    loop {
-        // a stream that fails ends: the status, which does not come then, says so
-        let Ok(n @ 1..) = stream.read(&mut chunk).await else { return drained };
-        let room = limit.saturating_sub(drained.bytes.len());
-        drained.cut |= n > room;
-        drained.bytes.extend_from_slice(chunk.get(..n.min(room)).unwrap_or_default());
+impl Drained {
+    fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), limit, cut: false }
+    }
+
+    /// Reads to the end: what is not read would stop the other streams.
+    async fn drain(&mut self, stream: Option<impl AsyncRead + Unpin>) {
+        let Some(mut stream) = stream else { return };
+        let mut chunk = vec![0; 64 << 10];
+        while let Ok(n @ 1..) = stream.read(&mut chunk).await {
+            let room = self.limit.saturating_sub(self.bytes.len());
+            self.cut |= n > room;
+            self.bytes.extend_from_slice(chunk.get(..n.min(room)).unwrap_or_default());
+        }
     }
 }

@@ -57,6 +57,8 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     Ok(vec![
         ("findings.md".into(), findings(&[("kubectl netcidr", cidr)])),
         ("rbac/netcidr.yaml".into(), netcidr_role()),
+        ("rbac/nodes-exec.yaml".into(), NODES_EXEC.to_owned()),
+        ("rbac/nodes-debug.yaml".into(), NODES_DEBUG.to_owned()),
         kind::<AddressList>("AddressList")?,
         kind::<AddressMap>("AddressMap")?,
         kind::<CidrReport>("CidrReport")?,
@@ -65,6 +67,58 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         document("recording", &schema::<Recording>())?,
     ])
 }
+
+/// What reading nodes by exec needs beside a command's own role.
+const NODES_EXEC: &str = "\
+# Reading nodes by exec into pods that run there (--node-access auto and exec), beside a command's own
+# role. Whoever may exec into kube-proxy's or a network plugin's pods has the node's network in his hands:
+# bind it where that is meant. Without `create` on pods/exec, nodes' files and tables are listed as
+# unreadable, with the server's own words; without pods/portforward only what kube-proxy itself answers.
+# `get` is what servers before 1.35 ask for over WebSockets.
+#
+# Written by `cargo xtask docs`.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: kubectl-net-nodes-exec
+rules:
+  - apiGroups: [\"\"]
+    resources: [nodes, pods]
+    verbs: [list]
+  - apiGroups: [\"\"]
+    resources: [pods/exec, pods/portforward]
+    verbs: [create, get]
+";
+
+/// What reading nodes from debug pods needs beside a command's own role.
+const NODES_DEBUG: &str = "\
+# Reading nodes from short-lived pods (--node-access debug --allow-debug-pods), beside a command's own role.
+# Whoever may make pods in kube-system may do anything on a node: bind it where that is meant. The pods are
+# made in kube-system, with the node's network, NET_ADMIN and NET_RAW, and no service account's token.
+#
+# Written by `cargo xtask docs`.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: kubectl-net-nodes-debug
+rules:
+  - apiGroups: [\"\"]
+    resources: [nodes]
+    verbs: [get, list]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: kubectl-net-nodes-debug
+  namespace: kube-system
+rules:
+  - apiGroups: [\"\"]
+    resources: [pods]
+    verbs: [create, delete, get, list]
+  - apiGroups: [\"\"]
+    resources: [pods/exec]
+    verbs: [create, get]
+";
 
 /// The role that `kubectl netcidr` needs to read everything it can use: what its sources say that they
 /// want, and nothing else.
