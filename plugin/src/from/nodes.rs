@@ -1,6 +1,6 @@
 //! Files that were read on a node: which probe's output they are, and which node they belong to.
 
-use netcore::probe::Probe;
+use netcore::probe::{Probe, UNNAMED};
 
 /// One file of a node's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ pub(super) fn node_in_path(name: &str) -> Option<&str> {
     let mut child = parts.next()?;
     for parent in parts {
         if parent == "nodes" {
-            return (child != "-").then_some(child);
+            return (child != UNNAMED).then_some(child);
         }
         child = parent;
     }
