@@ -70,9 +70,10 @@ impl Family {
 }
 
 impl Seat {
-    /// Whether this is kube-proxy's own container.
+    /// Whether kube-proxy's port is reached through this container: its own, or one that was made for
+    /// the node's network.
     pub(super) fn is_kube_proxy(&self) -> bool {
-        self.family == Family::KubeProxy && self.host_network
+        matches!(self.family, Family::KubeProxy | Family::Debug) && self.host_network
     }
 
     /// Marks a container that was made for this run: it is asked first, whatever its image.
