@@ -114,7 +114,6 @@ fn kubelet_config() -> String {
         "cgroupRoot": "/",
         "failCgroupV1": false,
         "failSwapOn": false,
-        "clusterDNS": ["10.96.0.10"],
         "clusterDomain": "cluster.local",
         "resolvConf": "/etc/resolv.conf",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
