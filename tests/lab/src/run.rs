@@ -165,10 +165,7 @@ impl Run {
             end(supervisor)?;
         }
         cgroup::remove(&self.id)?;
-        remove_folder(&self.folder)?;
-        // other labs may lie there
-        let _ = fs::remove_dir(root());
-        Ok(())
+        remove_folder(&self.folder)
     }
 }
 
@@ -189,6 +186,12 @@ fn end(root: Stamp) -> Result<(), Error> {
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Removes the folder of all labs once there is none.
+pub(crate) fn forget_folder(_lock: &Lock) {
+    // it stays while another lab lies there
+    let _ = fs::remove_dir(root());
 }
 
 /// Removes what dead runs left; the names of those. The lock is held by the caller.

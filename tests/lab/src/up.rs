@@ -80,13 +80,15 @@ pub(crate) fn up(plan: Plan) -> Result<(), Error> {
             Ok(())
         }
         Err(error) => {
-            let kept = keep_logs(&run);
-            let _lock = run::lock()?;
+            let stopped = matches!(error, Error::Stopped);
+            let kept = if stopped { None } else { keep_logs(&run) };
+            let lock = run::lock()?;
             run.remove()?;
-            if let (Some(kept), false) = (kept, matches!(error, Error::Stopped)) {
-                return Err(Error::Other(format!("{error}\nall logs: {}", kept.display())));
-            }
-            Err(error)
+            run::forget_folder(&lock);
+            let Some(kept) = kept else { return Err(error) };
+            let logs = run.path("logs").display().to_string();
+            let said = error.to_string().replace(&logs, &kept.display().to_string());
+            Err(Error::Other(format!("{said}\nall logs: {}", kept.display())))
         }
     }
 }
@@ -202,6 +204,7 @@ impl Stop {
 
 fn check_machine() -> Result<(), Error> {
     crate::need_root()?;
+    check_space(&run::root())?;
     cgroup::hierarchies().map(drop)
 }
 
@@ -216,6 +219,24 @@ fn port(wanted: Option<u16>) -> Result<u16, Error> {
     free(wanted.unwrap_or(0))
         .map(|address| address.port())
         .map_err(|e| Error::Other(format!("127.0.0.1:{}: {e}; name another one by --port", wanted.unwrap_or(0))))
+}
+
+/// Images, containers, etcd and logs of a small cluster take less than this.
+const WANTED_SPACE: u64 = 2 << 30;
+
+/// A cluster on a full disk fails late and in odd ways.
+fn check_space(folder: &Path) -> Result<(), Error> {
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
+    let space = rustix::fs::statvfs(there).map_err(|e| Error::File(there.to_path_buf(), e.into()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free >= WANTED_SPACE {
+        return Ok(());
+    }
+    let (free, wanted) = (free >> 20, WANTED_SPACE >> 20);
+    Err(Error::Wants(format!(
+        "{wanted} MB free at {}, where {free} MB are; NET_LAB_DIR names another place",
+        there.display()
+    )))
 }
 
 /// The logs of a run that failed, where its removal does not reach.

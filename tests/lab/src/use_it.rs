@@ -138,8 +138,7 @@ pub(crate) fn down(id: Option<&str>, all: bool) -> Result<(), Error> {
     if meant.is_empty() && swept.is_empty() {
         say("no lab is there");
     }
-    // the folder that was locked may be the last thing left
-    let _ = std::fs::remove_dir(run::root());
+    run::forget_folder(&lock);
     Ok(())
 }
 

@@ -77,13 +77,16 @@ fn groups_of(place: &Path, id: &str, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Parent and start of every process.
+/// Parent and start of every process that runs; one that has ended is its parent's to take note of.
 fn processes() -> BTreeMap<u32, (u32, u64)> {
     let entries = fs::read_dir("/proc").expect("proc");
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        if fields.first() == Some(&"Z") {
+            return None;
+        }
         Some((pid, (fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?)))
     })
     .collect()

@@ -57,6 +57,7 @@ pub(crate) fn test() -> Result<(), Error> {
 
 /// A lab for each network plugin, and the suite of the real cluster on it; every one is taken down again.
 fn on_labs() -> Result<(), Error> {
+    run(cargo(&["test", "-p", "lab", "--test", "lifecycle", "--", "--test-threads=1"]).env("NET_LAB_LIFECYCLE", "1"))?;
     let lab = env::current_exe().map_err(|e| Error::Start("xtask".to_owned(), e))?;
     for (cni, proxy) in LABS {
         let id = format!("gate-{cni}");
