@@ -13,6 +13,7 @@ pub mod conntrack;
 pub mod finding;
 pub mod flannel;
 pub mod ipset;
+pub mod iptables;
 pub mod ipvs;
 pub mod kmod;
 pub mod kubeproxy;

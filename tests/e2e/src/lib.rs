@@ -11,6 +11,7 @@ pub mod agents;
 mod binary;
 pub mod clusters;
 mod http;
+pub mod kube_proxy_rules;
 pub mod lab;
 pub mod real;
 pub mod schema;
