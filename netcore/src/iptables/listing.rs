@@ -211,9 +211,9 @@ fn rule(content: &str, columns: Columns, line: usize) -> Option<ListedRule> {
     } else if blank_target || no_option {
         missing = 1;
     }
-    rule.rest = rest.trim().to_owned();
+    rest.trim().clone_into(&mut rule.rest);
     for word in taken.into_iter().rev().take(missing) {
-        rule.rest = format!("{word} {}", rule.rest).trim().to_owned();
+        rule.rest = [word, rule.rest.as_str()].join(" ");
     }
     let goto = rule.rest.strip_suffix("[goto]").map(str::trim_end).map(str::to_owned);
     if let Some(goto) = goto.or_else(|| rule.rest.strip_prefix("[goto]").map(|rest| rest.trim_start().to_owned())) {

@@ -86,7 +86,7 @@ modules! {
         /// Its type.
         kind: Option<Not<IcmpType<'a>>> = "--icmp-type";
     }
-    /// An ICMPv6 message.
+    /// An `ICMPv6` message.
     Icmp6<'a> = "icmp6" | "ipv6-icmp" | "icmpv6" {
         /// Its type.
         kind: Option<Not<IcmpType<'a>>> = "--icmpv6-type" | "--icmp6-type";
@@ -379,7 +379,7 @@ modules! {
         /// The socket's mark becomes the packet's.
         restore_mark: bool = "--restore-skmark";
     }
-    /// IPsec.
+    /// `IPsec`.
     IpsecPolicy<'a> = "policy" {
         /// `in` or `out`.
         direction: Option<Word<'a>> = "--dir";
@@ -509,12 +509,12 @@ modules! {
         /// That the packet leaves by.
         destination: Option<Not<Word<'a>>> = "--dst-group";
     }
-    /// IPsec's ESP.
+    /// `IPsec`'s ESP.
     Esp<'a> = "esp" {
         /// Security parameter indices.
         spi: Option<Not<Word<'a>>> = "--espspi";
     }
-    /// IPsec's AH.
+    /// `IPsec`'s AH.
     Ah<'a> = "ah" {
         /// Security parameter indices.
         spi: Option<Not<Word<'a>>> = "--ahspi";

@@ -147,7 +147,6 @@ macro_rules! modules {
     ) => {
         $(#[$enum_doc])*
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "a value on the stack for as long as a rule is looked at")]
         pub enum $enum<'a> {
             $($extra)*
             $( $(#[$doc])* $module($module $(<$lifetime>)?), )*

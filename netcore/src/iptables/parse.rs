@@ -279,14 +279,15 @@ impl<'a> Reader<'a> {
         let counters = words.next();
         let policy = match policy.map(|word| word.raw) {
             None | Some("-") => None,
-            Some(word) => match Policy::named(word) {
-                Some(policy) => Some(policy),
-                None => {
+            Some(word) => {
+                let known = Policy::named(word);
+                if known.is_none() {
                     let column = 1 + policy.map_or(0, |word| word.at);
                     self.damaged(line, column, word, "not a policy: ACCEPT, DROP, QUEUE, RETURN or `-`");
                     return;
                 }
-            },
+                known
+            }
         };
         let span = match counters {
             None => Span::default(),
@@ -496,6 +497,7 @@ impl<'a> Reader<'a> {
 
 /// A line without its end.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "a line's number is its line")]
 struct Line<'t> {
     whole: &'t str,
     /// Where the content starts in the text.

@@ -29,7 +29,7 @@ impl Ruleset {
                 Item::Table(table) => {
                     let _ = write!(line, "*{}", table.name().unwrap_or_default());
                 }
-                Item::Chain(chain) => self.print_chain(chain, &mut line),
+                Item::Chain(chain) => print_chain(chain, &mut line),
                 Item::Rule(rule) => self.print_rule(rule, &mut line),
                 Item::Note(index) => {
                     if let Some(note) = self.notes.get(index) {
@@ -60,22 +60,6 @@ impl Ruleset {
         items
     }
 
-    fn print_chain(&self, chain: Chain<'_>, out: &mut String) {
-        let record = chain.record();
-        let policy = record.policy.map_or("-", |policy| policy.name());
-        let _ = match record.declared {
-            Declared::Save => write!(out, ":{} {policy}", chain.name()),
-            Declared::Policy => write!(out, "-P {} {policy}", chain.name()),
-            Declared::New | Declared::Never => write!(out, "-N {}", chain.name()),
-        };
-        if let Some(counters) = chain.counters() {
-            let _ = match record.declared {
-                Declared::Save => write!(out, " [{}:{}]", counters.packets, counters.bytes),
-                _ => write!(out, " -c {} {}", counters.packets, counters.bytes),
-            };
-        }
-    }
-
     fn print_rule(&self, rule: Rule<'_>, out: &mut String) {
         let record = rule.record();
         if self.text.span_bytes(record.at as usize, record.at as usize + 1) == "[" {
@@ -85,6 +69,22 @@ impl Ruleset {
         out.push_str("-A ");
         out.push_str(rule.chain().map_or("", |chain| chain.name()));
         rule.print(out);
+    }
+}
+
+fn print_chain(chain: Chain<'_>, out: &mut String) {
+    let record = chain.record();
+    let policy = record.policy.map_or("-", |policy| policy.name());
+    let _ = match record.declared {
+        Declared::Save => write!(out, ":{} {policy}", chain.name()),
+        Declared::Policy => write!(out, "-P {} {policy}", chain.name()),
+        Declared::New | Declared::Never => write!(out, "-N {}", chain.name()),
+    };
+    if let Some(counters) = chain.counters() {
+        let _ = match record.declared {
+            Declared::Save => write!(out, " [{}:{}]", counters.packets, counters.bytes),
+            _ => write!(out, " -c {} {}", counters.packets, counters.bytes),
+        };
     }
 }
 

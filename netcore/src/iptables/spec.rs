@@ -12,7 +12,6 @@ use super::{
 
 /// A condition or what the rule does.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a value on the stack for as long as a rule is looked at")]
 pub enum Part<'a> {
     /// A condition.
     Match(Match<'a>),

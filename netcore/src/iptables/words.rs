@@ -44,6 +44,7 @@ impl<'a> Words<'a> {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a copy is a look ahead")]
 impl<'a> Iterator for Words<'a> {
     type Item = Word<'a>;
 
