@@ -126,7 +126,7 @@ impl Problems {
 
 /// Whether a line is what a shell or a tool says instead of an answer.
 pub(crate) fn is_failure(line: &str) -> bool {
-    const SIGNS: [&str; 12] = [
+    const SIGNS: [&str; 14] = [
         "command not found",
         ": not found",
         "Permission denied",
@@ -138,6 +138,8 @@ pub(crate) fn is_failure(line: &str) -> bool {
         "Unable to connect to",
         "executable file not found",
         "Cannot open",
+        "modprobe: FATAL",
+        "Are you sure that",
         "you must be root",
     ];
     SIGNS.iter().any(|sign| line.contains(sign))

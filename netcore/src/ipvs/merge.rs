@@ -1,8 +1,11 @@
 //! Several views of one state: what one adds to another, and where they differ.
 
-use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
+use std::{collections::BTreeMap, fmt::Debug};
 
-use super::model::{Endpoint, Forward, IpvsTable, Persistence, RealServer, VirtualAddress, VirtualServer};
+use super::{
+    model::{Endpoint, Forward, IpvsTable, Mask, Persistence, RealServer, VirtualAddress, VirtualServer},
+    read::hex_mask,
+};
 use crate::cidr::Family;
 
 /// Where two views of one node's state cannot both be right.
@@ -146,14 +149,27 @@ impl VirtualServer {
         theirs.keys().filter(|endpoint| !ours.contains_key(endpoint)).for_each(|e| note(Some(*e), "missing"));
     }
 
-    /// The family of a mark follows from its servers, unless they are reached through tunnels, which
-    /// may cross families.
+    /// The family of a mark in `/proc` follows from the mask of its persistence (no IPv6 prefix length
+    /// looks like a netmask, but for one) or from its servers, unless they are reached through
+    /// tunnels, which may cross families.
     pub(super) fn infer_family(&mut self) {
         let VirtualAddress::Mark(mark, None) = self.address else { return };
         let direct = self.servers.iter().find(|s| s.forward.is_some_and(|f| !matches!(f, Forward::Tunnel(_))));
-        if let Some(server) = direct {
-            let family = if matches!(server.endpoint.address, IpAddr::V4(_)) { Family::V4 } else { Family::V6 };
-            self.address = VirtualAddress::Mark(mark, Some(family));
+        let by_server = direct.map(|server| Family::of(server.endpoint.address));
+        let by_mask = match &self.persistence {
+            Some(Persistence::On { mask: Some(Mask::V4(mask)), .. }) => {
+                (1..128).contains(&mask.to_bits().swap_bytes()).then_some(Family::V6)
+            }
+            Some(Persistence::On { mask: None, .. }) => Some(Family::V4),
+            _ => None,
+        };
+        let Some(family) = by_server.or(by_mask) else { return };
+        self.address = VirtualAddress::Mark(mark, Some(family));
+        if let (Family::V6, Some(Persistence::On { mask: length @ Some(Mask::V4(_)), .. })) =
+            (family, &mut self.persistence)
+            && let Some(Mask::V4(number)) = *length
+        {
+            *length = hex_mask(number.to_bits(), true).flatten();
         }
     }
 }

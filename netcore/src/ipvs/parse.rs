@@ -239,7 +239,9 @@ impl Reader {
             }
         }
         service.persistence = Some(persistence);
-        service.one_packet = Some(one_packet);
+        // the kernel leaves `ops` out of IPv6 lines
+        let silent = hex_view && matches!(service.address, VirtualAddress::Socket(_, e) if e.address.is_ipv6());
+        service.one_packet = (!silent).then_some(one_packet);
         service.flags = (!hex_view).then_some(flags);
         Ok(())
     }

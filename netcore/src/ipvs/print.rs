@@ -28,8 +28,9 @@ fn name(address: &VirtualAddress) -> Option<String> {
         VirtualAddress::Socket(Protocol::Tcp, endpoint) => format!("-t {endpoint}"),
         VirtualAddress::Socket(Protocol::Udp, endpoint) => format!("-u {endpoint}"),
         VirtualAddress::Socket(Protocol::Sctp, endpoint) => format!("--sctp-service {endpoint}"),
-        VirtualAddress::Mark(mark, Some(Family::V4)) => format!("-f {mark}"),
-        VirtualAddress::Mark(mark, Some(Family::V6)) => format!("-f {mark} -6"),
+        // the program prints a mark with a sign
+        VirtualAddress::Mark(mark, Some(Family::V4)) => format!("-f {}", mark.cast_signed()),
+        VirtualAddress::Mark(mark, Some(Family::V6)) => format!("-f {} -6", mark.cast_signed()),
         VirtualAddress::Mark(_, None) => return None,
     })
 }

@@ -4,15 +4,23 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::model::{Interface, InterfaceAddress, NextHop, Route, RouteKind};
+use super::{
+    model::{Interface, InterfaceAddress, NextHop, Route, RouteKind},
+    tables,
+};
 use crate::{
     cidr::{Cidr, Family, parse_cidr, parse_ip},
     text::{ParseError, json, scalar},
 };
 
-/// Reads routes of either family from `ip -j route` or `ip route`, with what was not understood.
+/// Reads routes of either family from `ip -j route`, `ip route`, `route -n`, `netstat -rn`,
+/// `/proc/net/route` or `/proc/net/ipv6_route`, with what was not understood.
 pub fn parse_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
-    if is_json_list(text) { json_routes(text) } else { text_routes(text) }
+    match () {
+        () if is_json_list(text) => json_routes(text),
+        () if tables::is_table(text) => tables::parse(text),
+        () => text_routes(text),
+    }
 }
 
 /// A list of objects; a pasted prompt may start with a bracket too: `[root@node1 ~]#`.

@@ -19,7 +19,7 @@ pub(super) fn recognise(name: &str, head: &[u8]) -> Option<Probe> {
     let file = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
     let text = String::from_utf8_lossy(head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head));
     let by_content = match text.trim_start().bytes().next() {
-        Some(b'{' | b'[') if is_json(&text) => json(&text),
+        Some(b'{' | b'[') if is_json(&text) => json(&text, &file),
         Some(_) => plain(&text, &file),
         None => None,
     };
@@ -44,7 +44,7 @@ pub(super) fn is_json(text: &str) -> bool {
     }
 }
 
-fn json(text: &str) -> Option<Probe> {
+fn json(text: &str, file: &str) -> Option<Probe> {
     let text = text.trim_start();
     let has = |key: &str| text.contains(&format!("\"{key}\""));
     let array = text.starts_with('[');
@@ -63,6 +63,7 @@ fn json(text: &str) -> Option<Probe> {
     match first_key {
         "nftables" => Some(Probe::NftRuleset),
         "kubeletconfig" | "kubeproxy.config.k8s.io" => Some(Probe::Configz),
+        _ if file.ends_with(".conflist") => Some(Probe::CniConf),
         _ if has("cniVersion") && (has("plugins") || has("type")) && !has("apiVersion") => Some(Probe::CniConf),
         _ => None,
     }
@@ -95,20 +96,47 @@ fn one_line(line: &str, file: &str) -> Option<Probe> {
         "create" if third.contains(':') => Some(Probe::IpsetSave),
         "Name:" if !line.contains(',') && file.contains("set") => Some(Probe::IpsetSave),
         "table" if line.contains(" {") => Some(Probe::NftRuleset),
+        "Type:"
+            if second.contains(':') && ["hash:", "bitmap:", "list:"].iter().any(|kind| second.starts_with(kind)) =>
+        {
+            Some(Probe::IpsetSave)
+        }
+        // `iptables -L`, `iptables -S`
+        "Chain" if line.contains("(policy ") || line.ends_with("references)") => Some(iptables(line, file)),
+        "-P" | "-N" if third.is_empty() || matches!(third, "ACCEPT" | "DROP") => Some(iptables(line, file)),
+        "#" if line.starts_with("# Warning: table ") => Some(Probe::NftRuleset),
         "IP" if line.starts_with("IP Virtual Server version") => Some(Probe::IpvsTable),
+        "IPVS" if line.starts_with("IPVS connection entries") => Some(Probe::IpvsTable),
+        "Pro" if second == "FromIP" => Some(Probe::IpvsTable),
+        "Prot" if second.starts_with("LocalAddress") => Some(Probe::IpvsTable),
+        "Timeout" if line.starts_with("Timeout (tcp tcpfin udp)") => Some(Probe::IpvsTable),
+        "Kernel" if line.starts_with("Kernel IP") && line.contains("routing table") => Some(Probe::Routes),
+        "Destination" if line.contains("Genmask") || line.contains("Next Hop") => Some(Probe::Routes),
+        "Iface" if second == "Destination" && third == "Gateway" => Some(Probe::Routes),
+        "==>" if line.ends_with("<==") && [".conf", ".conflist", ".json"].iter().any(|end| second.ends_with(end)) => {
+            Some(Probe::CniConf)
+        }
         "-A" if matches!(second, "-t" | "-u" | "-f" | "--sctp-service") => Some(Probe::IpvsTable),
         "BIRD" => Some(Probe::BirdProtocols),
+        "0001" if second == "BIRD" => Some(Probe::BirdProtocols),
+        _ if first.eq_ignore_ascii_case("name") && second.eq_ignore_ascii_case("proto") => Some(Probe::BirdProtocols),
         "Module" if second == "Size" => Some(Probe::KernelModules),
         "default" if matches!(second, "via" | "dev" | "proto") => Some(Probe::Routes),
-        "blackhole" | "unreachable" | "prohibit" | "local" | "broadcast" if is_prefix(second) => Some(Probe::Routes),
-        "tcp" | "udp" | "sctp" | "icmp" | "ipv4" | "ipv6" if line.contains("src=") && line.contains("dst=") => {
-            Some(Probe::Conntrack)
+        "blackhole" | "unreachable" | "prohibit" | "throw" | "local" | "broadcast" | "multicast" | "anycast"
+            if is_prefix(second) =>
+        {
+            Some(Probe::Routes)
         }
+        _ if line.matches(" src=").count() == 2 && line.matches(" dst=").count() == 2 => Some(Probe::Conntrack),
         _ if line.starts_with("FLANNEL_") => Some(Probe::FlannelSubnetEnv),
         _ if first.starts_with("net.") && second == "=" => Some(Probe::Sysctls),
         _ if number(second) && number(third) && line.contains(" Live 0x") => Some(Probe::KernelModules),
         _ if first.ends_with(':') && line.contains(" lookup ") => Some(Probe::Rules),
         _ if first.ends_with(':') && second.ends_with(':') && third.starts_with('<') => Some(Probe::Addresses),
+        // `ifconfig`
+        _ if first.ends_with(':') && second.starts_with("flags=") && second.contains('<') => Some(Probe::Addresses),
+        _ if is_ipv6_route(line) => Some(Probe::Routes),
+        _ if is_bird_route(line) => Some(Probe::BirdProtocols),
         _ if is_mac(first) && second == "dev" => Some(Probe::Fdb),
         _ if is_prefix(first) && matches!(second, "dev" | "via") => {
             if line.contains(" lladdr ") || line.ends_with("FAILED") {
@@ -117,8 +145,50 @@ fn one_line(line: &str, file: &str) -> Option<Probe> {
                 Some(Probe::Routes)
             }
         }
-        _ => None,
+        _ => failure(line, file),
     }
+}
+
+/// A line of `/proc/net/ipv6_route`.
+fn is_ipv6_route(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let lengths = [32, 2, 32, 2, 32, 8, 8, 8, 8];
+    let hex = |word: &str| word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    words.len() == 10 && words.iter().zip(lengths).all(|(word, length)| word.len() == length && hex(word))
+}
+
+/// `10.0.0.0/8  via 10.0.0.1 on eth0 [kernel1 03:44:05] * (10)`.
+fn is_bird_route(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.next().is_some_and(|word| word.contains('/') && is_prefix(word))
+        && matches!(words.next(), Some("via" | "dev" | "unicast" | "blackhole" | "unreachable" | "prohibit"))
+        && line.contains(" [")
+        && line.contains("] ")
+}
+
+/// What a shell or a tool says instead of an answer still tells what was asked.
+fn failure(line: &str, file: &str) -> Option<Probe> {
+    let failed = ["command not found", ": not found", "ermission denied", "not permitted", "an't initialize"];
+    if !failed.iter().any(|sign| line.contains(sign)) {
+        return None;
+    }
+    let words = line.split(|c: char| c.is_whitespace() || c == ':' || c == '/');
+    words.into_iter().find_map(|word| match word {
+        "ipvsadm" | "ipvs" => Some(Probe::IpvsTable),
+        "iptables-save"
+        | "ip6tables-save"
+        | "iptables-nft-save"
+        | "iptables-legacy-save"
+        | "iptables"
+        | "ip6tables" => Some(iptables(line, file)),
+        "ipset" => Some(Probe::IpsetSave),
+        "nft" => Some(Probe::NftRuleset),
+        "birdcl" | "birdc" | "bird.ctl" => Some(Probe::BirdProtocols),
+        "conntrack" => Some(Probe::Conntrack),
+        "lsmod" => Some(Probe::KernelModules),
+        "sysctl" => Some(Probe::Sysctls),
+        _ => None,
+    })
 }
 
 fn iptables(line: &str, file: &str) -> Probe {
@@ -155,15 +225,15 @@ fn by_name(file: &str) -> Option<Probe> {
         "ipset" | "ipset-save" | "ipset-list" => Probe::IpsetSave,
         "nft" | "nft-ruleset" => Probe::NftRuleset,
         "ipvsadm" | "ipvsadm-sn" | "ipvsadm-ln" | "ipvsadm-l-n" | "proc_net_ip_vs" | "ip_vs" => Probe::IpvsTable,
-        "ip-addr" | "ipaddr" => Probe::Addresses,
-        "ip-route" => Probe::Routes,
+        "ip-addr" | "ipaddr" | "ip-link" | "ifconfig" => Probe::Addresses,
+        "ip-route" | "proc_net_route" | "ipv6_route" | "route-n" => Probe::Routes,
         "proxymode" => Probe::ProxyMode,
         "configz" | "kubelet-configz" | "kube-proxy-configz" => Probe::Configz,
         "cni-conf" => Probe::CniConf,
         "subnet" if file.starts_with("subnet.env") => Probe::FlannelSubnetEnv,
-        "birdcl-protocols" => Probe::BirdProtocols,
+        "birdcl-protocols" | "birdcl" | "birdc" | "birdcl-route" => Probe::BirdProtocols,
         "modules" | "lsmod" => Probe::KernelModules,
-        "conntrack" => Probe::Conntrack,
+        "conntrack" | "nf_conntrack" | "conntrack-list" => Probe::Conntrack,
         "ip-neigh" => Probe::Neighbours,
         "bridge-fdb" => Probe::Fdb,
         "ip-rule" => Probe::Rules,
@@ -211,4 +281,41 @@ pub(super) fn configured_name(text: &str) -> Option<String> {
         .filter_map(|field| config.get(field)?.as_str())
         .find(|name| !name.is_empty())
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_tool_prints_is_known_whatever_the_file_is_called() {
+        let known = [
+            ("IPVS connection entries\npro expire state  source\n", Probe::IpvsTable),
+            ("Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State\n", Probe::IpvsTable),
+            ("Can't initialize ipvs: Permission denied (you must be root)\n", Probe::IpvsTable),
+            ("bash: ipvsadm: command not found\n", Probe::IpvsTable),
+            ("Chain INPUT (policy ACCEPT 12 packets, 720 bytes)\n", Probe::IptablesSave),
+            ("Chain KUBE-SERVICES (2 references)\n", Probe::IptablesSave),
+            ("-P INPUT ACCEPT\n-N KUBE-SERVICES\n", Probe::IptablesSave),
+            ("Kernel IP routing table\nDestination     Gateway\n", Probe::Routes),
+            ("Iface\tDestination\tGateway \tFlags\n", Probe::Routes),
+            (
+                "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n",
+                Probe::Routes,
+            ),
+            ("10.0.0.0/26  via 10.0.0.1 on eth0 [Mesh_10_0_0_1 03:44:05] * (100/0) [i]\n", Probe::BirdProtocols),
+            ("0001 BIRD 1.6.8 ready.\n", Probe::BirdProtocols),
+            ("name     proto    table    state  since       info\n", Probe::BirdProtocols),
+            ("ipv4     2 tcp      6 1 CLOSE src=1.1.1.1 dst=2.2.2.2 src=2.2.2.2 dst=1.1.1.1 use=2\n", Probe::Conntrack),
+            ("Module                  Size  Used by\n", Probe::KernelModules),
+            ("eth0: flags=4163<UP,BROADCAST>  mtu 1500\n", Probe::Addresses),
+            ("table ip kube-proxy { # handle 3\n", Probe::NftRuleset),
+            ("==> 10-calico.conflist <==\n{}\n", Probe::CniConf),
+        ];
+        for (text, probe) in known {
+            assert_eq!(recognise("some/file.txt", text.as_bytes()), Some(probe), "{text}");
+        }
+        assert_eq!(recognise("x.txt", b"Destination: somewhere\nChain of command\n"), None);
+        assert_eq!(recognise("10-x.conflist", b"{\"name\": \"x\", \"plugins\": []}"), Some(Probe::CniConf));
+    }
 }

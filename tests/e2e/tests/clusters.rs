@@ -101,7 +101,7 @@ fn no_cluster_is_forgotten() {
 
 #[test]
 fn an_input_without_ranges_is_named() {
-    let file = "../../examples/kubespray-calico-ipvs/ipvsadm-L-n.txt";
+    let file = "ipvs/variety/modules";
     let output = run(file, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains(&format!("{file}: nothing in it tells an address range")), "{}", stderr(&output));

@@ -1,7 +1,7 @@
 //! What follows from addresses in use, where nobody states a range: lower bounds, and the
 //! distribution's default where there is not even that.
 
-use super::Ipam;
+use super::{Ipam, kernel};
 use crate::{
     cidr::{Cidr, Family, smallest_cover},
     ranges::{Confidence, Facts, Given, Origin, RangeFact, Role, Source, Want, defaults},
@@ -31,8 +31,12 @@ impl Source for Inference {
             let cluster_ips = facts.services.iter().flat_map(|service| service.cluster_ips.iter().copied());
             let service = smallest_cover(family, cluster_ips);
             add(facts, Role::Service, service, widest, "ClusterIPs", "spec.clusterIPs of all Services");
+            let in_kernel = kernel::service_bound(facts, family);
+            add_bound(facts, Role::Service, in_kernel, widest);
             let pod = pod_cover(facts, family);
             add(facts, Role::Pod, pod.0, widest, pod.1, pod.2);
+            let in_kernel = kernel::pod_bound(facts, family);
+            add_bound(facts, Role::Pod, in_kernel, widest);
             let internal = facts.nodes.values().flat_map(|node| node.internal.iter().copied());
             let node = smallest_cover(family, internal);
             add(facts, Role::Node, node, widest, "nodes", "status.addresses of all nodes");
@@ -58,6 +62,12 @@ fn pod_cover(facts: &Facts, family: Family) -> (Option<Cidr>, &'static str, &'st
 
 fn stated(facts: &Facts, role: Role, family: Family) -> bool {
     facts.ranges.iter().any(|f| f.role == role && f.cidr.family() == family && f.share_of.is_none())
+}
+
+fn add_bound(facts: &mut Facts, role: Role, bound: Option<kernel::Bound>, widest: u8) {
+    if let Some((cidr, file, field)) = bound {
+        add(facts, role, Some(cidr), widest, &file, &field);
+    }
 }
 
 fn add(facts: &mut Facts, role: Role, cover: Option<Cidr>, widest: u8, object: &str, field: &str) {

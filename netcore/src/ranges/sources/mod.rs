@@ -24,6 +24,7 @@ mod inference;
 mod ip_addresses;
 mod ipam;
 pub mod kept;
+mod kernel;
 mod kube_ovn;
 mod kube_proxy;
 mod kube_router;
@@ -56,6 +57,7 @@ pub use copies::{FullSubnet, InternalNetwork, MasqueradeList, NodePrefix, Servic
 pub use events::{Event, REASONS};
 pub use flannel::{FlannelConf, NodeSubnetEnv};
 pub use ipam::Ipam;
+pub use kernel::KernelServices;
 pub use kube_ovn::KubeOvnSubnet;
 pub use kube_proxy::{KubeProxy, KubeProxyWorkload};
 pub use kubeadm::Kubeadm;
@@ -109,6 +111,8 @@ pub struct Known {
     pub subnet_envs: BTreeMap<String, NodeSubnetEnv>,
     /// Routes and interfaces by node; [`UNNAMED`] for files that name none.
     pub networks: BTreeMap<String, NodeNetwork>,
+    /// Services' addresses in the nodes' kernels.
+    pub kernel_services: KernelServices,
     /// Calico's pools, blocks and settings.
     pub calico: Calico,
     /// Cilium's settings, nodes and pools.
@@ -172,6 +176,7 @@ pub static ALL: &[&dyn Source] = &[
     &kube_proxy::KubeProxySource,
     &flannel::Flannel,
     &routes::Routes,
+    &kernel::Kernel,
     &kubelet::Kubelets,
     &node_args::NodeArgs,
     &cluster_api::ClusterApi,
