@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{Error, forward, machine, need_root, plan::Plan, run::Run, say::say, supervise, up, use_it};
+use crate::{Error, forward, guest, machine, need_root, parts, plan::Plan, run::Run, say::say, supervise, up, use_it};
 
 /// A real cluster on one machine: no Docker, nothing but namespaces.
 #[derive(Debug, Parser)]
@@ -77,6 +77,20 @@ enum Command {
         #[arg(last = true)]
         argv: Vec<String>,
     },
+    /// Boots a kernel with IPVS, runs one script in it, and brings back what it leaves in /host/out.
+    GuestJob {
+        /// The script: a program, with its `#!` line.
+        script: PathBuf,
+        /// Where its files go.
+        #[arg(long, default_value = "out")]
+        out: PathBuf,
+    },
+    #[command(hide = true)]
+    GuestExec {
+        folder: PathBuf,
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
     #[command(hide = true)]
     Forward {
         #[arg(long, conflicts_with = "from")]
@@ -97,6 +111,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Exec { which, node, argv } => use_it::exec(which.id.as_deref(), &node, &argv),
         Command::Kubectl { which, args } => use_it::kubectl(which.id.as_deref(), &args),
         Command::Calicoctl { which, args } => use_it::calicoctl(which.id.as_deref(), &args),
+        Command::GuestJob { script, out } => {
+            guest::job(&parts::cache(), &script, &out).map(|console| say(&console)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::GuestExec { folder, argv } => guest::exec_here(&folder, &argv),
         hidden => inner(hidden).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

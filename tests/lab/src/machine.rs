@@ -95,12 +95,15 @@ pub(crate) fn enter(run: &Run, machine: &str, pid: u32, argv: &[String]) -> Resu
     Err(Error::Start("nsenter".to_owned(), error))
 }
 
+/// The lab itself, which a suite's own program is not.
+pub(crate) fn program() -> Result<PathBuf, Error> {
+    let exe = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
+    Ok(std::env::var_os("NET_LAB_PROGRAM").map_or(exe, PathBuf::from))
+}
+
 /// The command that runs `argv` in the machine whose first process is `pid`.
 pub(crate) fn command(id: &str, machine: &str, pid: u32, argv: &[&str]) -> Result<Command, Error> {
-    let exe = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
-    // a suite's own program is not the lab
-    let lab = std::env::var_os("NET_LAB_PROGRAM").map_or(exe, PathBuf::from);
-    let mut command = Command::new(lab);
+    let mut command = Command::new(program()?);
     command.args(["enter", "--pid", &pid.to_string(), id, machine, "--"]).args(argv);
     Ok(command)
 }
@@ -192,6 +195,17 @@ fn mount_groups(groups: cgroup::Inside) -> Result<(), Error> {
 
 /// The names that a node has of its own.
 fn write_files(run: &Run, machine: &str, root: &Path) -> Result<(), Error> {
+    for (path, content) in files(run, machine)? {
+        let path = root.join(path);
+        // what lies there may be a link out of this root, as systemd's resolv.conf is
+        let _ = fs::remove_file(&path);
+        write(&path, &content)?;
+    }
+    Ok(())
+}
+
+/// Those files: path below the root, content.
+pub(crate) fn files(run: &Run, machine: &str) -> Result<[(&'static str, String); 4], Error> {
     let state = run.state().ok_or_else(|| Error::Other(format!("{}: no state.json", run.folder.display())))?;
     let control = Machine::control();
     let mut hosts = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
@@ -203,19 +217,12 @@ fn write_files(run: &Run, machine: &str, root: &Path) -> Result<(), Error> {
     let mut hasher = DefaultHasher::new();
     (&run.id, machine).hash(&mut hasher);
     let identity = format!("{:032x}", hasher.finish());
-    let files = [
+    Ok([
         ("etc/hostname", format!("{machine}\n")),
         ("etc/machine-id", format!("{identity}\n")),
         ("etc/hosts", hosts),
         ("etc/resolv.conf", "nameserver 10.96.0.10\n".to_owned()),
-    ];
-    for (path, content) in files {
-        let path = root.join(path);
-        // what lies there may be a link out of this root, as systemd's resolv.conf is
-        let _ = fs::remove_file(&path);
-        write(&path, &content)?;
-    }
-    Ok(())
+    ])
 }
 
 /// Each of the lab's binaries by its name, wherever it lies.

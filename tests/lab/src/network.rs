@@ -3,7 +3,7 @@
 use crate::{Error, plan::Machine, supervise::Cluster};
 
 /// The bridge.
-const BRIDGE: &str = "kbr0";
+pub(crate) const BRIDGE: &str = "kbr0";
 
 /// Makes the control plane's machine and the bridge.
 pub(crate) fn control(cluster: &mut Cluster) -> Result<(), Error> {

@@ -9,9 +9,12 @@ use crate::{Error, machine, plan::Machine, supervise::Cluster};
 /// The magic number of overlayfs, on which another overlay cannot write.
 const OVERLAY: i64 = 0x794c_7630;
 
+/// Where containerd listens, in a node.
+const SOCKET: &str = "/run/containerd/containerd.sock";
+
 /// Starts containerd and the kubelet.
 pub(crate) fn start(cluster: &mut Cluster, node: &Machine) -> Result<(), Error> {
-    let snapshots = snapshotter(cluster)?;
+    let snapshots = if node.guest { "overlayfs" } else { snapshotter(cluster)? };
     cluster.write(node, "/etc/containerd/config.toml", &containerd_config(snapshots))?;
     cluster.start(node, "containerd", &["containerd", "--config=/etc/containerd/config.toml"], &[])?;
 
@@ -28,9 +31,9 @@ pub(crate) fn start(cluster: &mut Cluster, node: &Machine) -> Result<(), Error> 
     cluster.write(node, "/var/lib/kubelet/config.yaml", &kubelet_config())?;
     cluster.write(node, "/etc/kubernetes/manifests/.keep", "")?;
 
-    let socket = cluster.inside(node, "/run/containerd/containerd.sock")?;
-    cluster.poll(&format!("containerd of {}", node.name), 60, |_| {
-        Ok(if socket.exists() { Ok(()) } else { Err("no socket".to_owned()) })
+    cluster.poll(&format!("containerd of {}", node.name), 120, |cluster| {
+        let there = cluster.on(node, &["test", "-S", SOCKET])?.status.success();
+        Ok(if there { Ok(()) } else { Err("no socket".to_owned()) })
     })?;
     import(cluster, node)?;
     let argv = [
@@ -44,11 +47,6 @@ pub(crate) fn start(cluster: &mut Cluster, node: &Machine) -> Result<(), Error> 
     ];
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     cluster.start(node, "kubelet", &argv, &[])
-}
-
-/// Starts a node that has a kernel of its own.
-pub(crate) fn start_guest(_cluster: &mut Cluster, node: &Machine) -> Result<(), Error> {
-    Err(Error::Wants(format!("a kernel with IPVS for {}", node.name)))
 }
 
 /// What a kubelet may say about its own node, and what kube-proxy's DaemonSets select by.
@@ -157,20 +155,29 @@ fn ranges_in(nodes: &Value, name: &str) -> Option<Vec<String>> {
 /// Begins to give a node the images. They are read here: a node need not find the cache.
 fn import(cluster: &mut Cluster, node: &Machine) -> Result<(), Error> {
     let folder = cluster.run.path("images");
-    let socket = cluster.inside(node, "/run/containerd/containerd.sock")?;
     let mut images: Vec<_> =
         fs::read_dir(&folder).map_err(Error::file(folder))?.filter_map(Result::ok).map(|entry| entry.path()).collect();
     images.sort();
     let each = r#"socket=$1; shift
 for image; do ctr --address "$socket" --namespace k8s.io images import "$image" || exit; done"#;
+    let name = format!("{}/images", node.name);
+    if node.guest {
+        let images: Vec<String> =
+            images.iter().filter_map(|path| Some(format!("/host/images/{}", path.file_name()?.to_str()?))).collect();
+        let argv: Vec<&str> =
+            ["sh", "-c", each, "import", SOCKET].into_iter().chain(images.iter().map(String::as_str)).collect();
+        let mut command = cluster.command_on(node, &argv)?;
+        return cluster.errand(&name, &mut command);
+    }
+    let socket = cluster.inside(node, SOCKET)?;
     let mut command = Command::new("sh");
     command.args(["-c", each, "import"]).arg(socket).args(images);
-    cluster.errand(&format!("{}/images", node.name), &mut command)
+    cluster.errand(&name, &mut command)
 }
 
-/// Waits until every namespace node has the images.
+/// Waits until every node has the images.
 pub(crate) fn images(cluster: &mut Cluster) -> Result<(), Error> {
-    cluster.errands_done("the images on every node", 180)?;
+    cluster.errands_done("the images on every node", 300)?;
     cluster.step("the nodes have their images");
     Ok(())
 }

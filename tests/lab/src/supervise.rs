@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Error, addons, cni, control, figures, machine, network, node,
+    Error, addons, cni, control, figures, guest, machine, network, node,
     plan::{Machine, Plan},
     process::{self, log_tail, output, run},
     run::{Component, Run, State},
@@ -108,12 +108,17 @@ impl Cluster {
         network::control(self)?;
         control::start(self)?;
         let machines = self.nodes();
+        // booting takes longer than all the others together
+        for machine in machines.iter().filter(|machine| machine.guest) {
+            guest::node::start(self, machine, network::BRIDGE)?;
+        }
         for machine in machines.iter().filter(|machine| !machine.guest) {
             network::node(self, machine)?;
             node::start(self, machine)?;
         }
         for machine in machines.iter().filter(|machine| machine.guest) {
-            node::start_guest(self, machine)?;
+            guest::node::booted(self, machine)?;
+            node::start(self, machine)?;
         }
         node::registered(self)?;
         cni::install(self)?;
@@ -157,6 +162,11 @@ impl Cluster {
 
     /// Writes a file in a node; its folder is made.
     pub fn write(&self, machine: &Machine, path: &str, content: &str) -> Result<(), Error> {
+        if machine.guest {
+            let script = "mkdir -p \"${1%/*}\" && cat >\"$1\"";
+            let mut command = self.command_on(machine, &["sh", "-c", script, "write", path])?;
+            return run(&mut command, content.as_bytes()).map(drop);
+        }
         let path = self.inside(machine, path)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::file(folder))?;
@@ -195,13 +205,24 @@ impl Cluster {
         Ok(())
     }
 
-    fn command_on(&self, machine: &Machine, argv: &[&str]) -> Result<Command, Error> {
+    /// The command of this machine that runs `argv` on a machine of the lab.
+    pub(crate) fn command_on(&self, machine: &Machine, argv: &[&str]) -> Result<Command, Error> {
+        if machine.guest {
+            let folder = guest::node::folder(&self.run, &machine.name);
+            return Ok(guest::command(&machine::program()?, &folder, argv));
+        }
         machine::command(&self.run.id, &machine.name, self.pid(machine)?, argv)
     }
 
     /// Starts a component that must not end: `name` is unique on its machine, the first argument is the program.
     /// Its output goes to `logs/MACHINE-NAME.log` in the run's folder.
     pub fn start(&mut self, machine: &Machine, name: &str, argv: &[&str], env: &[(&str, &str)]) -> Result<(), Error> {
+        if machine.guest {
+            let env: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let env = env.iter().map(String::as_str);
+            let argv: Vec<&str> = ["/start", name, "env"].into_iter().chain(env).chain(argv.iter().copied()).collect();
+            return self.must(machine, &argv).map(drop);
+        }
         let mut command = self.command_on(machine, argv)?;
         command.stdin(Stdio::null()).envs(env.iter().copied());
         let name = format!("{}/{name}", machine.name);

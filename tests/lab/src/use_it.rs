@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Error, machine, need_root,
+    Error, guest, machine, need_root,
     plan::Machine,
     process::output,
     run::{self, Component, Run, State},
@@ -61,6 +61,10 @@ impl Lab {
     }
 
     fn command(&self, node: &str, argv: &[&str]) -> Result<Command, Error> {
+        if self.state.machines.iter().any(|machine| machine.guest && machine.name == node) {
+            let folder = guest::node::folder(&self.run, node);
+            return Ok(guest::command(&machine::program()?, &folder, argv));
+        }
         let supervisor = self.state.supervisor.map(|stamp| stamp.pid);
         let pid = supervisor.and_then(|pid| machine::pid(&self.run, node, pid));
         let pid = pid.ok_or_else(|| {

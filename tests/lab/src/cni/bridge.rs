@@ -11,7 +11,7 @@ pub(crate) fn install(cluster: &mut Cluster) -> Result<(), Error> {
         let ranges = node::pod_ranges(cluster, node)?;
         cluster.write(node, "/etc/cni/net.d/10-bridge.conflist", &configuration(&ranges))?;
         let others = std::iter::once(Machine::control()).chain(nodes.iter().filter(|other| *other != node).cloned());
-        for other in others.filter(|other| !other.guest) {
+        for other in others {
             for range in &ranges {
                 let via = if range.contains(':') { node.v6().to_string() } else { node.v4().to_string() };
                 cluster.must(&other, &["ip", "route", "replace", range, "via", &via])?;
