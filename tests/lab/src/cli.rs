@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{Error, forward, guest, machine, need_root, parts, plan::Plan, run::Run, say::say, supervise, up, use_it};
+use crate::{Error, forward, guest, machine, need_root, plan::Plan, run::Run, say::say, supervise, up, use_it};
 
 /// A real cluster on one machine: no Docker, nothing but namespaces.
 #[derive(Debug, Parser)]
@@ -112,7 +112,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Kubectl { which, args } => use_it::kubectl(which.id.as_deref(), &args),
         Command::Calicoctl { which, args } => use_it::calicoctl(which.id.as_deref(), &args),
         Command::GuestJob { script, out } => {
-            guest::job(&parts::cache(), &script, &out).map(|console| say(&console)).map(|()| ExitCode::SUCCESS)
+            guest::job(&script, &out).map(|console| say(&console)).map(|()| ExitCode::SUCCESS)
         }
         Command::GuestExec { folder, argv } => guest::exec_here(&folder, &argv),
         hidden => inner(hidden).map(|()| ExitCode::SUCCESS),

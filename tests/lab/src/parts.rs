@@ -18,7 +18,6 @@ use crate::{
     run::{Run, Versions},
 };
 
-<<<<<<< HEAD
 /// What every lab runs of Kubernetes, kube-proxy apart.
 const KUBERNETES: [&str; 5] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"];
 
@@ -29,11 +28,6 @@ pub(crate) struct Parts {
     pub(crate) versions: Versions,
     binaries: BTreeMap<&'static str, PathBuf>,
     images: Vec<PathBuf>,
-=======
-/// Where what was built is kept, outside the source tree.
-pub(crate) fn cache() -> PathBuf {
-    std::env::var_os("NET_LAB_CACHE").map_or_else(|| PathBuf::from("/root/.cache/kubectl-net-lab"), PathBuf::from)
->>>>>>> c0359a3 (lab: a guest with Debian's kernel out of an initrd of this machine's programs; one script in it as a job)
 }
 
 /// Installs packages, finds or builds binaries, makes images; before anything of the run is made.

@@ -18,6 +18,7 @@ use std::{
 use crate::{
     Error, cgroup,
     figures::Figures,
+    guest,
     parts::{self, Parts},
     plan::Plan,
     process::{Stamp, log_tail},
@@ -37,6 +38,9 @@ pub(crate) fn up(plan: Plan) -> Result<(), Error> {
 
     let run = Run::of(&plan.id);
     let machines = plan.machines(kernel_has_ipvs());
+    if machines.iter().any(|machine| machine.guest) {
+        guest::boot()?;
+    }
     let state = {
         let lock = run::lock()?;
         for id in run::sweep(&lock)? {

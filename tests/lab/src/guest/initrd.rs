@@ -91,11 +91,7 @@ pub(crate) fn initrd(cache: &Path, kernel: &Kernel) -> Result<PathBuf, Error> {
     let shared: Vec<PathBuf> = SHARED.iter().filter_map(|name| find(name)).collect();
     if !missing.is_empty() {
         let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
-        return Err(Error::Wants(format!(
-            "{}; on Debian: apt-get install --no-install-recommends {}",
-            names.join(", "),
-            super::PACKAGES.join(" ")
-        )));
+        return Err(Error::Wants(names.join(", ")));
     }
     let programs: Vec<(&str, PathBuf)> = programs.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
     let key = key(kernel, programs.iter().map(|(_, path)| path).chain(&shared));

@@ -14,8 +14,8 @@ const LIMIT: u64 = 900;
 
 /// Boots a guest, runs `script` in it, and moves what it left in `/host/out` to `out`; what the console said.
 /// The script is a program of the guest: bash, busybox, and the tools of netfilter and IPVS are there.
-pub fn job(cache: &Path, script: &Path, out: &Path) -> Result<String, Error> {
-    let boot = super::boot(cache)?;
+pub fn job(script: &Path, out: &Path) -> Result<String, Error> {
+    let boot = super::boot()?;
     let folder = tempfile::Builder::new().prefix("lab-guest-").tempdir().map_err(Error::file(std::env::temp_dir()))?;
     let spec = Spec { name: "job".to_owned(), folder: folder.path().to_owned(), memory: 768, cpus: 2, network: None };
     spec.prepare()?;

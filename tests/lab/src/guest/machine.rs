@@ -64,7 +64,7 @@ impl Spec {
             "-machine",
             "q35",
             "-accel",
-            "tcg,thread=multi",
+            "tcg,thread=multi,tb-size=256",
             "-cpu",
             "max",
             "-serial",

@@ -11,28 +11,33 @@ mod kernel;
 mod machine;
 pub(crate) mod node;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::{
+    Error,
+    components::{cache::Cache, packages},
+};
 
 pub use exec::{command, exec, exec_here};
 pub use job::job;
 pub use machine::{Guest, Network, Spec};
 
-/// Packages of Debian whose programs the guest takes from this machine, and the emulator.
-pub const PACKAGES: [&str; 14] = [
-    "qemu-system-x86",
-    "busybox-static",
-    "ipvsadm",
-    "ipset",
-    "iptables",
-    "nftables",
-    "conntrack",
-    "kmod",
-    "iproute2",
-    "curl",
-    "coreutils",
-    "mount",
-    "util-linux",
-    "bash",
+/// Programs of this machine that the guest takes, the emulator, and the packages that have them.
+const NEEDS: [(&str, &str); 14] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("ipvsadm", "ipvsadm"),
+    ("ipset", "ipset"),
+    ("iptables", "iptables"),
+    ("nft", "nftables"),
+    ("conntrack", "conntrack"),
+    ("modprobe", "kmod"),
+    ("ip", "iproute2"),
+    ("curl", "curl"),
+    ("sysctl", "procps"),
+    ("mount", "mount"),
+    ("nsenter", "util-linux"),
+    ("ldd", "libc-bin"),
 ];
 
 /// What a guest boots: both files lie in the cache.
@@ -44,10 +49,13 @@ pub struct Boot {
     pub initrd: PathBuf,
 }
 
-/// Finds or makes kernel and initrd in `cache`'s folder `guest`.
-pub fn boot(cache: &Path) -> Result<Boot, crate::Error> {
-    let cache = cache.join("guest");
-    let kernel = kernel::kernel(&cache)?;
-    let initrd = initrd::initrd(&cache, &kernel)?;
+/// Finds kernel and initrd in the cache, or makes them there.
+pub fn boot() -> Result<Boot, Error> {
+    packages::install_missing(&NEEDS)?;
+    let cache = Cache::of_this_user()?;
+    let _lock = cache.lock()?;
+    let folder = cache.path("guest");
+    let kernel = kernel::kernel(&folder)?;
+    let initrd = initrd::initrd(&folder, &kernel)?;
     Ok(Boot { kernel: kernel.image, initrd })
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Network, Spec, initrd};
 use crate::{
-    Error, machine, parts,
+    Error, machine,
     plan::Machine,
     run::Run,
     supervise::{Cluster, read_from},
@@ -43,7 +43,7 @@ fn spec(run: &Run, node: &Machine) -> Spec {
 
 /// Lays out its folders, connects its cable to the bridge and starts it; `booted` waits for it.
 pub(crate) fn start(cluster: &mut Cluster, node: &Machine, bridge: &str) -> Result<(), Error> {
-    let boot = super::boot(&parts::cache())?;
+    let boot = super::boot()?;
     let spec = spec(&cluster.run, node);
     spec.prepare()?;
     let files = spec.host().join("files");
