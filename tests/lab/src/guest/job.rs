@@ -31,7 +31,7 @@ pub fn job(script: &Path, out: &Path) -> Result<String, Error> {
         copy_all(&made, out)?;
     }
     let code = console.rsplit("guest: the job ended with ").next().map(str::trim_ascii_start).unwrap_or_default();
-    if code.starts_with("0") {
+    if code.starts_with('0') {
         return Ok(console);
     }
     Err(Error::Failed {
