@@ -174,7 +174,8 @@ pub(crate) fn status() -> Result<(), Error> {
             let kind = if node.guest { "guest" } else { "namespaces" };
             answer(&format!("  {:<10} {:<14} {:<8} {kind}", node.name, node.v4().to_string(), node.proxy.name()));
         }
-        let components = run.components();
+        let components: Vec<Component> =
+            run.components().into_iter().filter(|component| !component.errand || component.ended.is_some()).collect();
         let dead: Vec<&Component> = components.iter().filter(|component| component.ended.is_some()).collect();
         answer(&format!("  {} components, {} dead", components.len(), dead.len()));
         for component in dead {
