@@ -183,7 +183,8 @@ impl<'s> SetIndex<'s> {
             [net, Part::Interface(interface), _] => {
                 for (network, length) in networks(&net) {
                     first.insert(length);
-                    let key = Key { first: network.0, lengths: (length, 0), ..Key::default() };
+                    let other = u64::from(interface.physdev);
+                    let key = Key { first: network.0, other, lengths: (length, 0), ..Key::default() };
                     self.interfaces.entry(key).or_default().push((interface, wildcard, at));
                 }
             }
@@ -248,14 +249,13 @@ impl<'s> SetIndex<'s> {
         let lengths = if net.host_bits() == 0 { self.lengths.0.as_slice() } else { &exact };
         for length in lengths {
             let first = net.first_number() & prefix_mask(bits, *length);
-            let key = Key { first, lengths: (*length, 0), ..Key::default() };
+            let key = Key { first, other: u64::from(wanted.physdev), lengths: (*length, 0), ..Key::default() };
             let Some(held) = self.interfaces.get(&key) else { continue };
             let found = held.iter().find(|(interface, wildcard, _)| {
-                let same =
-                    if *wildcard { wanted.name.starts_with(interface.name) } else { wanted.name == interface.name };
-                same && interface.physdev == wanted.physdev
+                if *wildcard { wanted.name.starts_with(interface.name) } else { wanted.name == interface.name }
             });
-            // a prefix that is there with other interfaces ends the search: shorter ones are not tried
+            // a prefix that is there with other interfaces ends the search: shorter ones are not tried;
+            // bridge ports are kept apart from interfaces
             return found.map_or(Answer::Out, |(.., at)| self.answer(*at));
         }
         Answer::Out

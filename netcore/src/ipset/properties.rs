@@ -201,6 +201,8 @@ fn a_prefix_that_is_there_hides_shorter_ones_from_other_interfaces() {
     assert_eq!(test(text, "n", "10.1.0.1,eth1"), Answer::In(1));
     assert_eq!(test(text, "n", "10.1.0.1,eth0"), Answer::Out);
     assert_eq!(test(text, "n", "11.1.0.1,veth0"), Answer::In(2));
+    let text = "create n hash:net,iface\nadd n 10.1.0.0/16,eth1\nadd n 10.0.0.0/8,physdev:eth0\n";
+    assert_eq!(test(text, "n", "10.1.0.1,physdev:eth0"), Answer::In(1), "a bridge port is hidden by none");
 }
 
 #[test]
