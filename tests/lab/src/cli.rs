@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{Error, forward, guest, machine, need_root, plan::Plan, run::Run, say::say, supervise, up, use_it};
+use crate::{Error, forward, guest, machine, need_root, plan::Plan, run::Run, say::say, scale, supervise, up, use_it};
 
 /// A real cluster on one machine: no Docker, nothing but namespaces.
 #[derive(Debug, Parser)]
@@ -62,6 +62,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// An API server with 5,000 nodes, 150,000 pods and 10,000 Services and no machines, for benches.
+    #[command(subcommand)]
+    Scale(scale::Command),
     #[command(hide = true)]
     Supervise { id: String },
     #[command(hide = true)]
@@ -108,6 +111,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Up(plan) => up::up(plan).map(|()| ExitCode::SUCCESS),
         Command::Down { which, all } => use_it::down(which.id.as_deref(), all).map(|()| ExitCode::SUCCESS),
         Command::Status => use_it::status().map(|()| ExitCode::SUCCESS),
+        Command::Scale(command) => scale::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Exec { which, node, argv } => use_it::exec(which.id.as_deref(), &node, &argv),
         Command::Kubectl { which, args } => use_it::kubectl(which.id.as_deref(), &args),
         Command::Calicoctl { which, args } => use_it::calicoctl(which.id.as_deref(), &args),
