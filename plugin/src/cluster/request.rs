@@ -96,6 +96,7 @@ impl Transport {
             }
             let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             if self.patient
+                && !is_of_another(path, code)
                 && let Some(pause) = pause(code, asked.map(Duration::from_secs), tries, &limits)
             {
                 tries += 1;
@@ -165,6 +166,14 @@ fn request(method: &Method, path: &str, accept: &str, body: &Bytes) -> Result<Re
         .map_err(|error| ReadError::Malformed(format!("no request can be made for \"{path}\": {error}")))
 }
 
+/// Whether an answer tells of a kubelet or Service behind the API server, not of the server itself:
+/// one that can't be reached now won't be in a second either.
+fn is_of_another(path: &str, code: StatusCode) -> bool {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let proxied = path.split('/').skip_while(|part| *part != "nodes" && *part != "services" && *part != "pods");
+    code != StatusCode::TOO_MANY_REQUESTS && proxied.skip(2).any(|part| part == "proxy")
+}
+
 /// How long to wait before the same request is sent again, if at all.
 fn pause(code: StatusCode, asked: Option<Duration>, tries: u32, limits: &Limits) -> Option<Duration> {
     if !matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
@@ -197,6 +206,17 @@ mod tests {
         assert_eq!(pause(StatusCode::GATEWAY_TIMEOUT, None, 2, &LIMITS), None);
         assert_eq!(pause(StatusCode::INTERNAL_SERVER_ERROR, None, 0, &LIMITS), None);
         assert_eq!(pause(StatusCode::FORBIDDEN, Some(Duration::from_secs(1)), 0, &LIMITS), None);
+    }
+
+    #[test]
+    fn a_kubelet_that_is_away_is_not_waited_for() {
+        let away = |path, code| is_of_another(path, code);
+        assert!(away("/api/v1/nodes/n1/proxy/configz", StatusCode::SERVICE_UNAVAILABLE));
+        assert!(away("/api/v1/nodes/n1/proxy/configz?x=1", StatusCode::GATEWAY_TIMEOUT));
+        assert!(away("/api/v1/namespaces/a/pods/p:10256/proxy/healthz", StatusCode::SERVICE_UNAVAILABLE));
+        assert!(!away("/api/v1/nodes/n1/proxy/configz", StatusCode::TOO_MANY_REQUESTS));
+        assert!(!away("/api/v1/nodes/proxy", StatusCode::SERVICE_UNAVAILABLE));
+        assert!(!away("/api/v1/nodes?limit=5000", StatusCode::SERVICE_UNAVAILABLE));
     }
 
     #[test]
