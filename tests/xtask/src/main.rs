@@ -1,9 +1,11 @@
-//! The project's own chores: `cargo xtask test`, `bench`, `docs`, `lab`.
+//! The project's own chores: `cargo xtask test`, `bench`, `docs`, `lab`, `soak`.
 
 mod bench;
 mod docs;
+mod fuzz;
 mod lab;
 mod run;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -33,6 +35,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// What is too long for every run: fuzzing by the hour, the big cluster, kube-proxy's versions.
+    Soak(soak::Soak),
     /// A real cluster on this machine: `up`, `down`, `status`, `exec`, `kubectl`; see docs/lab.md.
     #[command(disable_help_flag = true)]
     Lab {
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Task::Test => test::test(),
         Task::Bench { filter } => bench::bench(filter.as_deref()),
         Task::Docs { check } => docs::docs(check),
+        Task::Soak(wanted) => soak::soak(&wanted),
         Task::Lab { args } => lab::lab(&args),
     };
     match done {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, env, process::Command};
 
 use crate::{
     docs::docs,
+    fuzz,
     run::{Error, cargo, on_path, run, say},
 };
 
@@ -45,6 +46,7 @@ pub(crate) fn test() -> Result<(), Error> {
     run(&mut cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
     docs(true)?;
     run(cargo(&["test", "--workspace", "--no-fail-fast"]).env("INSTA_UPDATE", "no"))?;
+    fuzz::seeds()?;
     if !skipped.iter().any(|suite| suite.name == "lab") {
         on_labs()?;
     }
