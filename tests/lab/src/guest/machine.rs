@@ -133,11 +133,10 @@ impl Guest {
         let log = File::create(&console).map_err(Error::file(&console))?;
         let both = log.try_clone().map_err(Error::file(&console))?;
         let argv = spec.argv(boot);
-        let mut words = argv.iter();
-        let program = words.next().map(String::as_str).unwrap_or_default();
-        let mut command = Command::new(program);
-        command.args(words).stdin(Stdio::null()).stdout(log).stderr(both);
-        let child = command.spawn().map_err(|e| Error::Start(program.to_owned(), e))?;
+        // however this process ends, the emulator ends with it
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).args(&argv).stdin(Stdio::null()).stdout(log).stderr(both);
+        let child = command.spawn().map_err(|e| Error::Start("setpriv".to_owned(), e))?;
         Ok(Self { spec, child, console })
     }
 
