@@ -9,11 +9,11 @@ use std::{
 };
 
 use crate::{
-    Error,
+    Error, cni,
     components::{self, cache::Cache, packages},
     image::{self, Entry, Layer},
     pki,
-    plan::{Cni, Machine, Plan},
+    plan::{Machine, Plan},
     process::run,
     run::{Run, Versions},
 };
@@ -37,11 +37,7 @@ pub(crate) fn provide(plan: &Plan) -> Result<Parts, Error> {
     let folders: Vec<PathBuf> = plan.bin.iter().cloned().collect();
     let mut wanted =
         KUBERNETES.into_iter().map(|name| components::kubernetes(name, &version)).collect::<Result<Vec<_>, _>>()?;
-    match plan.cni {
-        Cni::Bridge => {}
-        Cni::Flannel => wanted.push(components::flannel()),
-        Cni::Calico => wanted.extend(components::calico()),
-    }
+    wanted.extend(cni::components(plan.cni));
     let mut binaries = components::provide(&wanted, &folders)?;
 
     // a folder's kube-proxy is not of a version that was asked for by name
@@ -58,8 +54,9 @@ pub(crate) fn provide(plan: &Plan) -> Result<Parts, Error> {
     let place = "usr/local/bin/kube-proxy";
     let layer = Layer::from([(place.to_owned(), Entry::File(program.clone()))]);
     let of_proxy = tools.with(&proxy_image, layer, &["/usr/local/bin/kube-proxy"]);
-    let images =
-        [image::pause()?, tools, of_proxy].iter().map(|made| image::archive(&cache, made)).collect::<Result<_, _>>()?;
+    let mut images = cni::images(plan.cni, &tools, &binaries)?;
+    images.extend([image::pause()?, tools, of_proxy]);
+    let images = images.iter().map(|made| image::archive(&cache, made)).collect::<Result<_, _>>()?;
 
     let server =
         binaries.get("kube-apiserver").ok_or_else(|| Error::Other("no kube-apiserver was built".to_owned()))?;
@@ -96,4 +93,16 @@ pub(crate) fn bring(run: &Run, parts: &Parts, machines: &[Machine], port: u16) -
 
 fn link(to: &Path, from: &Path) -> Result<(), Error> {
     symlink(to, from).map_err(Error::file(from))
+}
+
+/// Puts a binary into a layer.
+pub(crate) fn put_binary(
+    layer: &mut Layer,
+    path: &str,
+    binaries: &BTreeMap<&'static str, PathBuf>,
+    name: &str,
+) -> Result<(), Error> {
+    let binary = binaries.get(name).ok_or_else(|| Error::Other(format!("no `{name}` was built")))?;
+    layer.insert(path.to_owned(), Entry::File(binary.clone()));
+    Ok(())
 }

@@ -24,6 +24,9 @@ pub struct Plan {
     /// Flannel's backend.
     #[arg(long, value_enum, default_value_t = FlannelBackend::Vxlan)]
     pub flannel_backend: FlannelBackend,
+    /// How Felix writes its rules.
+    #[arg(long, value_enum, default_value_t = CalicoDataplane::Nft)]
+    pub calico_dataplane: CalicoDataplane,
     /// kube-proxy's mode; `mixed` is one mode per node.
     #[arg(long, value_enum, default_value_t = Proxy::Iptables)]
     pub proxy: Proxy,
@@ -67,6 +70,16 @@ pub enum FlannelBackend {
     Vxlan,
     /// By routes.
     HostGw,
+}
+
+/// The backend of the iptables that Felix calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CalicoDataplane {
+    /// The kernel's old tables.
+    Legacy,
+    /// iptables over nftables.
+    Nft,
 }
 
 /// kube-proxy's mode.
@@ -174,6 +187,7 @@ mod tests {
         let plan = Plan {
             cni: Cni::Bridge,
             flannel_backend: FlannelBackend::Vxlan,
+            calico_dataplane: CalicoDataplane::Nft,
             proxy,
             nodes,
             kubernetes: "1.36".to_owned(),

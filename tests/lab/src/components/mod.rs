@@ -60,13 +60,12 @@ pub fn kubernetes(name: &str, version: &str) -> Result<Component, Error> {
 }
 
 /// What `--cni calico` runs, and calicoctl to compare with.
-pub fn calico() -> [Component; 4] {
+pub fn calico() -> [Component; 3] {
     let component = |name, package| Component { name, folder: "calico".to_owned(), package, cgo: false };
     [
         component("calico-node", "github.com/projectcalico/calico/node/cmd/calico-node"),
         component("calico", "github.com/projectcalico/calico/cni-plugin/cmd/calico"),
         component("calicoctl", "github.com/projectcalico/calico/calicoctl/calicoctl"),
-        component("kube-controllers", "github.com/projectcalico/calico/kube-controllers/cmd/kube-controllers"),
     ]
 }
 
