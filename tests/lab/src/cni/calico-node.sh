@@ -9,8 +9,8 @@ mkdir -p /etc/calico/confd/config
 # BIRD cannot start without its configuration, and confd cannot stay without BIRD's
 calico-node -confd -confd-run-once
 calico-node -felix & felix=$!
-bird -R -s /var/run/calico/bird.ctl -d -c /etc/calico/confd/config/bird.cfg & bird=$!
-bird6 -R -s /var/run/calico/bird6.ctl -d -c /etc/calico/confd/config/bird6.cfg & bird6=$!
+bird -s /var/run/calico/bird.ctl -d -c /etc/calico/confd/config/bird.cfg & bird=$!
+bird6 -s /var/run/calico/bird6.ctl -d -c /etc/calico/confd/config/bird6.cfg & bird6=$!
 calico-node -confd & confd=$!
 trap 'kill $felix $bird $bird6 $confd; exit 0' TERM INT
 while kill -0 $felix && kill -0 $bird && kill -0 $bird6 && kill -0 $confd; do sleep 1 & wait $!; done

@@ -22,8 +22,11 @@ use crate::{
 const RUN: &str = include_str!("calico-node.sh");
 /// What puts the plugin onto the node.
 const INSTALL: &str = include_str!("calico-install.sh");
-/// confd's templates have BIRD reload by way of runit's `sv hup SERVICE`.
-const SV: &str = "#!/bin/sh\nexec pkill -HUP -x \"$2\"\n";
+/// How confd's templates have BIRD reload, which is by runit, and what does the same without it.
+const RELOADS: [(&str, &str); 2] = [
+    ("sv hup bird6", "birdc6 -s /var/run/calico/bird6.ctl configure"),
+    ("sv hup bird", "birdc -s /var/run/calico/bird.ctl configure"),
+];
 
 /// Kinds of the group `crd.projectcalico.org`, with their plurals; the last two live in namespaces.
 const KINDS: [(&str, &str); 18] = [
@@ -54,9 +57,7 @@ pub(super) fn images(base: &Image, binaries: &BTreeMap<&'static str, PathBuf>) -
     put_binary(&mut layer, "usr/bin/calico-node", binaries, "calico-node")?;
     put_binary(&mut layer, "usr/bin/calicoctl", binaries, "calicoctl")?;
     templates(&mut layer, &components::module_folder(&node)?.join("confd/etc/calico/confd"))?;
-    for (at, text) in [("usr/local/bin/start", RUN), ("usr/local/bin/sv", SV)] {
-        layer.insert(at.to_owned(), Entry::Text(text.to_owned(), true));
-    }
+    layer.insert("usr/local/bin/start".to_owned(), Entry::Text(RUN.to_owned(), true));
     for (at, to) in [("birdcl", "birdc"), ("birdcl6", "birdc6")] {
         layer.insert(format!("usr/sbin/{at}"), Entry::Link(to.to_owned()));
     }
@@ -83,12 +84,8 @@ fn templates(layer: &mut Layer, from: &Path) -> Result<(), Error> {
         for entry in fs::read_dir(&from).map_err(Error::file(&from))?.filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
             let text = fs::read_to_string(entry.path()).map_err(Error::file(entry.path()))?;
-            let known: String =
-                text.lines().filter(|line| !line.contains("krt_tunnel =")).fold(String::new(), |mut known, line| {
-                    known.push_str(line);
-                    known.push('\n');
-                    known
-                });
+            let known: Vec<&str> = text.lines().filter(|line| !line.contains("krt_tunnel =")).collect();
+            let known = RELOADS.iter().fold(known.join("\n") + "\n", |text, (runit, ours)| text.replace(runit, ours));
             layer.insert(format!("etc/calico/confd/{folder}/{name}"), Entry::Text(known, false));
         }
     }
