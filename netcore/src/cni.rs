@@ -151,16 +151,13 @@ pub fn parse_files(text: &str, name: &str) -> Vec<ConfFile> {
         }
     };
     for (line, content) in (1..).zip(text.lines()) {
-        match header(content) {
-            Some(name) => {
-                close(open.take(), &mut files);
-                open = Some((name.to_owned(), line + 1, String::new()));
-            }
-            None => {
-                let (.., text) = open.get_or_insert_with(|| (base(name).to_owned(), line, String::new()));
-                text.push_str(content);
-                text.push('\n');
-            }
+        if let Some(name) = header(content) {
+            close(open.take(), &mut files);
+            open = Some((name.to_owned(), line + 1, String::new()));
+        } else {
+            let (.., text) = open.get_or_insert_with(|| (base(name).to_owned(), line, String::new()));
+            text.push_str(content);
+            text.push('\n');
         }
     }
     close(open, &mut files);

@@ -1,4 +1,4 @@
-//! `exec` and `portforward` over WebSockets, as the API server relays them from a kubelet.
+//! `exec` and `portforward` over `WebSockets`, as the API server relays them from a kubelet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ pub type Runs = Arc<dyn Fn(&Exec) -> Ran + Send + Sync>;
 /// What a pod's port answers to a GET: node and path; nothing where nobody listens.
 pub type Answers = Arc<dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync>;
 
-/// The answer that switches to WebSockets; nothing where the request does not ask for that.
+/// The answer that switches to `WebSockets`; nothing where the request does not ask for that.
 pub(crate) fn switch(headers: &HeaderMap) -> Option<Reply> {
     let key = headers.get(header::SEC_WEBSOCKET_KEY)?;
     let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
@@ -168,19 +168,16 @@ pub(crate) async fn forward(upgrade: OnUpgrade, port: u16, answer: impl Fn(&str)
     }
     let text = String::from_utf8_lossy(&asked).into_owned();
     let path = text.split_whitespace().nth(1).unwrap_or("/");
-    match answer(path) {
-        Some((code, body)) => {
-            let head = format!("HTTP/1.1 {code} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = socket.send(message(0, (head + &body).as_bytes())).await;
-        }
-        None => {
-            let refused = format!(
-                "an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod 0123, uid : \
-                 failed to connect to localhost:{port} inside namespace \"0123\": dial tcp4 127.0.0.1:{port}: connect: \
-                 connection refused"
-            );
-            let _ = socket.send(message(1, refused.as_bytes())).await;
-        }
+    if let Some((code, body)) = answer(path) {
+        let head = format!("HTTP/1.1 {code} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        let _ = socket.send(message(0, (head + &body).as_bytes())).await;
+    } else {
+        let refused = format!(
+            "an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod 0123, uid : \
+             failed to connect to localhost:{port} inside namespace \"0123\": dial tcp4 127.0.0.1:{port}: connect: \
+             connection refused"
+        );
+        let _ = socket.send(message(1, refused.as_bytes())).await;
     }
     // whoever asked closes
     while let Some(Ok(_)) = socket.next().await {}

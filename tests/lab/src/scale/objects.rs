@@ -111,7 +111,7 @@ fn segment(number: usize) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
 }
 
-/// fd00:128:0:NODE::/64 for the pods of a node.
+/// `fd00:128:0:NODE::/64` for the pods of a node.
 fn pod_v6(node: usize, host: usize) -> String {
     Ipv6Addr::new(0xfd00, 0x128, 0, segment(node), 0, 0, 0, segment(host)).to_string()
 }
