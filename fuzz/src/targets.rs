@@ -3,7 +3,7 @@
 use netcore::{
     bird, cidr,
     cluster::resources,
-    cni, conntrack, flannel, ipset, ipvs, kmod, kubeproxy, link, nft,
+    cni, conntrack, flannel, ipset, iptables, ipvs, kmod, kubeproxy, link, nft,
     ranges::{Facts, Given, sources},
     route, sysctl,
 };
@@ -20,6 +20,11 @@ pub const ALL: &[Target] = &[
     ("conntrack", |bytes| text(bytes, |text| _ = conntrack::parse_use(text))),
     ("flagz", |bytes| text(bytes, |text| raw("/flagz", text))),
     ("ipset", |bytes| drop(ipset::parse(bytes))),
+    ("iptables", |bytes| {
+        let rules = iptables::Ruleset::parse(bytes.to_vec());
+        drop(rules.check());
+        drop(rules.print());
+    }),
     ("ipvs", |bytes| text(bytes, |text| drop(ipvs::parse(text)))),
     ("json_spans", |bytes| _ = fuzzing::scan_json(bytes)),
     ("jsonpath", |bytes| text(bytes, jsonpath)),

@@ -120,8 +120,8 @@ impl Reading {
                 say.note(notice);
             }
         }
-        let reader = NodeReader::open(&cluster, input, say, unasked).await?;
-        let gathered = gather::gather(&cluster, &reader, probe).await;
+        let reader = Box::pin(NodeReader::open(&cluster, input, say, unasked)).await?;
+        let gathered = Box::pin(gather::gather(&cluster, &reader, probe)).await;
         let (chosen, interrupted) = (reader.chosen().clone(), reader.was_interrupted());
         drop(reader);
         // whatever was read is recorded, also where it is not enough for a report

@@ -72,7 +72,9 @@ mod tests {
         let (right, errors) = parse(proc);
         assert!(none.is_empty() && errors.is_empty(), "{none:?} {errors:?}");
         assert_eq!(left["ip_vs"].used_by, ["xt_ipvs", "ip_vs_sh"]);
-        left.values_mut().for_each(|module| module.state = Some("Live".to_owned()));
+        for module in left.values_mut() {
+            module.state = Some("Live".to_owned());
+        }
         assert_eq!(left, right);
     }
 

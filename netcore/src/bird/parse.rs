@@ -48,6 +48,19 @@ enum Table {
     Protocols,
 }
 
+/// What a line of the preamble begins with.
+const SAID: [&str; 9] = [
+    "Access restricted",
+    "Hostname is",
+    "Current server time is",
+    "Last reboot on",
+    "Last reconfiguration on",
+    "Daemon is up",
+    "We never get here",
+    ">>> ",
+    "bird>",
+];
+
 #[derive(Default)]
 struct Reader {
     bird: Bird,
@@ -83,17 +96,6 @@ impl Reader {
             self.bird.router_id = Some(id.to_owned());
             return true;
         }
-        const SAID: [&str; 9] = [
-            "Access restricted",
-            "Hostname is",
-            "Current server time is",
-            "Last reboot on",
-            "Last reconfiguration on",
-            "Daemon is up",
-            "We never get here",
-            ">>> ",
-            "bird>",
-        ];
         if let Some(said) = SAID.iter().find(|said| line.starts_with(**said)) {
             // a prompt is followed by another table
             if matches!(*said, ">>> " | "bird>") {

@@ -204,6 +204,7 @@ macro_rules! modules {
 
         /// Every module, and how to write each of its options.
         #[cfg(test)]
+        #[expect(clippy::extra_unused_lifetimes, reason = "the options' types name it")]
         pub(super) fn $samples<'a>() -> Vec<(&'static str, Vec<super::module::SampleOption>)> {
             vec![$( (
                 $name,

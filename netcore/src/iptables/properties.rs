@@ -1,4 +1,9 @@
 //! Rule sets made by chance, out of every option that is declared.
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a test says most clearly with format! what it reads"
+)]
 
 use super::{Ruleset, matches, module::SampleOption, targets};
 

@@ -1,3 +1,5 @@
+#![expect(clippy::format_push_string, reason = "a test says most clearly with format! what it reads")]
+
 use super::{
     Assumed, Backend, Graph, Match, NoteKind, Policy, Ruleset, Target,
     values::{Mark, Ports, TcpFlags},

@@ -152,6 +152,7 @@ impl VirtualServer {
     /// The family of a mark in `/proc` follows from the mask of its persistence (no IPv6 prefix length
     /// looks like a netmask, but for one) or from its servers, unless they are reached through
     /// tunnels, which may cross families.
+    #[expect(clippy::similar_names, reason = "a server and a mask each give one")]
     pub(super) fn infer_family(&mut self) {
         let VirtualAddress::Mark(mark, None) = self.address else { return };
         let direct = self.servers.iter().find(|s| s.forward.is_some_and(|f| !matches!(f, Forward::Tunnel(_))));
@@ -174,6 +175,7 @@ impl VirtualServer {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "small values, most of them copied")]
 fn differ<T: PartialEq + Debug>(own: Option<T>, other: Option<T>) -> bool {
     own.is_some() && other.is_some() && own != other
 }
@@ -207,6 +209,7 @@ impl Persistence {
 }
 
 impl RealServer {
+    #[expect(clippy::needless_pass_by_value, reason = "the other one is used up")]
     fn fill(&mut self, other: Self) {
         if matches!(self.forward, None | Some(Forward::Tunnel(None))) && other.forward.is_some() {
             self.forward = other.forward;

@@ -96,6 +96,7 @@ impl Reader {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the readers of the other lines")]
     fn switch(&mut self, view: View) -> Result<(), ParseError> {
         self.view = view;
         Ok(())
@@ -400,6 +401,7 @@ impl Reader {
         Err(ParseError::new(line, words.content(), "a real server of no virtual server just before it"))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the readers of the other lines")]
     fn connection(&mut self, first: &str, mut words: Words<'_>) -> Result<(), ParseError> {
         let what = "a connection: protocol, expiry, state, client, virtual server and real server";
         let found = if self.view == View::Connections {

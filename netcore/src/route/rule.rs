@@ -78,6 +78,26 @@ pub fn parse_rules(text: &str) -> (Vec<Rule>, Vec<ParseError>) {
     (rules, problems.into_vec())
 }
 
+/// The fields of a rule that are typed, or that select nothing.
+const KNOWN: [&str; 15] = [
+    "priority",
+    "not",
+    "src",
+    "srclen",
+    "dst",
+    "dstlen",
+    "fwmark",
+    "fwmask",
+    "iif",
+    "oif",
+    "table",
+    "action",
+    "suppress_prefixlen",
+    "protocol",
+    "iif_detached",
+];
+
+#[expect(clippy::option_option, reason = "outside: not understood; inside: every address")]
 fn prefix(text: &str) -> Option<Option<Cidr>> {
     if text == "all" {
         return Some(None);
@@ -89,6 +109,7 @@ fn number(text: &str) -> Option<u32> {
     text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())
 }
 
+#[expect(clippy::similar_names, reason = "mark and mask are the kernel's words")]
 fn from_text(mut words: Words<'_>) -> Result<Rule, ParseError> {
     let mut rule = Rule { line: words.line(), ..Rule::default() };
     let first = words.need("a priority")?.trim_end_matches(':');
@@ -122,6 +143,7 @@ fn from_text(mut words: Words<'_>) -> Result<Rule, ParseError> {
     Ok(rule)
 }
 
+#[expect(clippy::similar_names, reason = "mark and mask are the kernel's words")]
 fn from_json(item: &Value, line: usize) -> Result<Rule, ParseError> {
     let text = |name: &str| Some(scalar(item.get(name))).filter(|text| !text.is_empty());
     let bad = |what: &str| ParseError::new(line, &item.to_string(), format!("not a rule: {what}"));
@@ -137,23 +159,6 @@ fn from_json(item: &Value, line: usize) -> Result<Rule, ParseError> {
         }
         None => None,
     };
-    const KNOWN: [&str; 15] = [
-        "priority",
-        "not",
-        "src",
-        "srclen",
-        "dst",
-        "dstlen",
-        "fwmark",
-        "fwmask",
-        "iif",
-        "oif",
-        "table",
-        "action",
-        "suppress_prefixlen",
-        "protocol",
-        "iif_detached",
-    ];
     let others = item.as_object().into_iter().flatten().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
     Ok(Rule {
         priority: text("priority").and_then(|n| n.parse().ok()).ok_or_else(|| bad("priority"))?,

@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::BTreeSet,
     hash::{BuildHasher as _, Hasher as _},
     time::Duration,
 };
@@ -45,7 +45,7 @@ pub(super) struct DebugPods {
     run: String,
     image: Option<String>,
     /// What was made, or may have been, and is not yet deleted.
-    made: RefCell<BTreeMap<String, ()>>,
+    made: RefCell<BTreeSet<String>>,
 }
 
 impl DebugPods {
@@ -89,7 +89,7 @@ impl DebugPods {
         let manifest = manifest(&name, &self.run, node, &image, pull, probes);
         let pod: Pod = serde_json::from_value(manifest).map_err(|error| RunError::Refused(error.to_string()))?;
         // before the request: whether or not its answer arrives, the pod is to go
-        self.made.borrow_mut().insert(name.clone(), ());
+        self.made.borrow_mut().insert(name.clone());
         self.pods().create(&PostParams::default(), &pod).await.map_err(|error| match refused(error) {
             RunError::Refused(reason) => RunError::Refused(format!("the debug pod was not admitted: {reason}")),
             error => error,
@@ -121,7 +121,7 @@ impl DebugPods {
 
     /// Deletes whatever is left; gives the names of those that could not be.
     pub(super) async fn remove_all(&self) -> Vec<String> {
-        let left: Vec<String> = self.made.borrow().keys().cloned().collect();
+        let left: Vec<String> = self.made.borrow().iter().cloned().collect();
         let mut stuck = Vec::new();
         for name in left {
             if self.delete(&name).await.is_err() {
@@ -132,7 +132,7 @@ impl DebugPods {
     }
 
     async fn delete(&self, name: &str) -> Result<(), RunError> {
-        if !self.made.borrow().contains_key(name) {
+        if !self.made.borrow().contains(name) {
             return Ok(());
         }
         let params = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };

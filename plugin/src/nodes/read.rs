@@ -329,7 +329,8 @@ fn judge(command: &Command, ran: Ran) -> Result<Outcome, Flaw> {
     if ran.code != 0 && empty && (no_such_file(&ran.stderr) || (command.program() == "sh" && ran.code == 3)) {
         return Ok(Outcome::Absent("no such file".to_owned()));
     }
-    if ran.code != 0 && !(command.tolerates == Some(ran.code) && !empty) {
+    let tolerated = command.tolerates == Some(ran.code) && !empty;
+    if ran.code != 0 && !tolerated {
         return Err(Flaw::Failed(complaint(&ran)));
     }
     if let Some(missing) = cut(command.end, &ran.stdout) {

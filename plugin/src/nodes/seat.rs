@@ -83,6 +83,7 @@ impl Seat {
     }
 
     /// Where what a command must see is found in this container; nothing where it is not seen.
+    #[expect(clippy::option_option, reason = "outside: not seen; inside: no path of its own")]
     pub(super) fn path(&self, sees: Sees) -> Option<Option<String>> {
         match sees {
             Sees::Kernel => Some(None),
@@ -234,6 +235,7 @@ struct Limits {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "Kubernetes' names")]
 struct Mount {
     name: String,
     mount_path: String,

@@ -261,7 +261,7 @@ fn any_digit_of_a_set_that_changes_changes_the_model() {
             other[at] += 1;
             let after = ipset::parse(&other);
             let noticed = !after.problems.is_empty() || after.print() != printed;
-            let line = other[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = String::from_utf8_lossy(&other[..at]).matches('\n').count() + 1;
             assert!(noticed, "{}:{line}: nobody saw the digit at byte {at} change", path.display());
             changed += 1;
         }

@@ -136,9 +136,8 @@ impl Dice {
             Dimension::Ip if matches!(kind, SetKind::BitmapIp | SetKind::BitmapIpMac) => {
                 format!("10.0.0.{}", self.below(60))
             }
-            Dimension::Ip => self.ip(family),
             Dimension::Net if member => self.net(kind, family),
-            Dimension::Net => self.ip(family),
+            Dimension::Ip | Dimension::Net => self.ip(family),
             Dimension::Port if kind == SetKind::BitmapPort => self.below(60).to_string(),
             Dimension::Port => {
                 let n = self.below(6);

@@ -87,7 +87,8 @@ fn a_recording_replays_what_nodes_said_and_what_they_did_not() {
 
 #[test]
 fn what_fails_on_one_node_is_said_and_the_others_go_on() {
-    let cases: [(&str, fn() -> Ran, &str); 5] = [
+    type Case = (&'static str, fn() -> Ran, &'static str);
+    let cases: [Case; 5] = [
         ("a command that fails", || Ran::fails(2, "ip: broken\n"), "exit code 2: ip: broken"),
         ("no such program", || Ran::NoProgram, "has no ip"),
         ("an answer that is cut", || Ran::prints("[{\"dst\":\"defa"), "cut off after 13 bytes"),

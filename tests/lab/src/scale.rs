@@ -260,6 +260,7 @@ fn down(place: &Place, seeds: bool) -> Result<(), Error> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the other commands")]
 fn status(place: &Place) -> Result<(), Error> {
     let folder = place.run();
     match Running::read(&folder) {

@@ -33,7 +33,14 @@ const SUITES: [Suite; 4] = [
 const LABS: [(&str, &str); 3] = [("bridge", "iptables"), ("flannel", "nftables"), ("calico", "iptables")];
 
 /// Programs that suites call, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 2] = [("kubectl", "kubernetes-client"), ("script", "bsdutils")];
+const PACKAGES: [(&str, &str); 6] = [
+    ("kubectl", "kubernetes-client"),
+    ("script", "bsdutils"),
+    ("iptables", "iptables"),
+    ("ipset", "ipset"),
+    ("nft", "nftables"),
+    ("ip", "iproute2"),
+];
 
 /// Format, lints, documents, then every test.
 pub(crate) fn test() -> Result<(), Error> {

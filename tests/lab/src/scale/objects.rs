@@ -24,6 +24,7 @@ const ENDPOINTS: usize = 3;
 const FIRST: usize = 2;
 
 /// A kind of which there are so many that only the first goes through the API server.
+#[expect(clippy::struct_field_names, reason = "`kind` is Kubernetes' word")]
 pub(super) struct Kind {
     pub(super) kind: &'static str,
     pub(super) api_version: &'static str,
