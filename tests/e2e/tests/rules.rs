@@ -1,10 +1,6 @@
 //! Real dumps that the project may not carry: `NET_CORPUS` names a folder of them. Every file that looks
 //! like iptables is read; a real dump comes out byte for byte, and every other one the same in meaning.
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test stops at once, with its reason, and says what it skips"
-)]
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason, and says what it skips")]
 
 use std::{
     env, fs,
