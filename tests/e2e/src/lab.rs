@@ -106,7 +106,7 @@ impl Lab {
     /// Gives a user a cluster role.
     pub fn bind(&self, role: &str, user: &str) {
         let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": user},
+            "metadata": {"name": format!("{user}-{role}")},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]});
         self.kubectl_output(&["apply", "-f", "-"], &binding.to_string());
