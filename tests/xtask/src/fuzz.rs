@@ -14,6 +14,11 @@ const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sa
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 
+/// The lock file of the targets' own workspace, which a new dependency of the main one leaves behind.
+pub(crate) fn locked() -> Result<(), Error> {
+    run(&mut cargo(&["fetch", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml"]))
+}
+
 /// Builds every target, the fuzzer with them where there is a C++ compiler, and reads all seeds.
 pub(crate) fn seeds() -> Result<(), Error> {
     let mut command = cargo(&["test", "--quiet", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);

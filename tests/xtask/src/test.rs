@@ -47,6 +47,7 @@ pub(crate) fn test() -> Result<(), Error> {
     install_missing()?;
     let skipped = skipped()?;
 
+    fuzz::locked()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
         .env("CARGO_TERM_COLOR", "never"))?;
