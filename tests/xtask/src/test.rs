@@ -66,18 +66,18 @@ pub(crate) fn test() -> Result<(), Error> {
 }
 
 /// A lab for each network plugin, and the suite of the real cluster on it; every one is taken down again.
+/// Called by cargo, since the builds between replace this program.
 fn on_labs() -> Result<(), Error> {
     run(cargo(&["test", "-p", "lab", "--test", "lifecycle", "--", "--test-threads=1"]).env("NET_LAB_LIFECYCLE", "1"))?;
-    let lab = env::current_exe().map_err(|e| Error::Start("xtask".to_owned(), e))?;
     for (cni, proxy) in LABS {
         let id = format!("gate-{cni}");
-        let up = run(Command::new(&lab).args(["lab", "up", "--id", &id, "--cni", cni, "--proxy", proxy]));
+        let up = run(cargo(&["xtask", "lab", "up", "--id", &id, "--cni", cni, "--proxy", proxy]));
         let tested = up.and_then(|()| {
             run(cargo(&["test", "-p", "e2e", "--no-fail-fast", "--test", "lab"])
                 .env("NET_LAB", &id)
                 .env("INSTA_UPDATE", "no"))
         });
-        let down = run(Command::new(&lab).args(["lab", "down", "--id", &id]));
+        let down = run(cargo(&["xtask", "lab", "down", "--id", &id]));
         tested.and(down)?;
     }
     Ok(())
