@@ -17,7 +17,7 @@ use plugin::{
     Failure,
     args::InputArgs,
     exit::{ExitCode, FailOn},
-    print::{Detail, Format, Out, Rows, View},
+    print::{Detail, Format, Out, Rows, View, report::say_unread},
     since::Changes,
 };
 use serde::Serialize;
@@ -170,8 +170,8 @@ impl Question<'_> {
         }
         match out.format() {
             _ if !self.says_unread => {}
-            Format::Table => view::say_unread(&now.unreadable, Detail::Table, &say),
-            Format::Wide => view::say_unread(&now.unreadable, Detail::Wide, &say),
+            Format::Table => say_unread(&now.unreadable, Detail::Table, &say),
+            Format::Wide => say_unread(&now.unreadable, Detail::Wide, &say),
             _ => {}
         }
         let missing = reading.is_partial();

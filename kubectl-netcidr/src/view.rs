@@ -1,11 +1,9 @@
 //! The tables that people read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use netcore::{
     cidr::Cidr,
-    cluster::ReadStatus,
-    finding::{Finding, Severity, Unreadable},
     ranges::{
         Confidence, Role,
         free::FreeRangeList,
@@ -20,7 +18,10 @@ use netcore::{
 };
 use plugin::{
     cells,
-    print::{Column, Detail, Say, Table, Text, Tone, View},
+    print::{
+        Column, Detail, Table, Text, Tone, View,
+        report::{Unread, findings, plural, source_and_node},
+    },
 };
 
 /// The whole report: which cluster, its ranges, its nodes in short, and what is wrong.
@@ -42,7 +43,7 @@ pub(crate) fn check(report: &Report<CidrReport>, detail: Detail) -> View {
     let mut view = View::new();
     let unread = Unread::of(&report.unreadable);
     if report.findings.is_empty() {
-        view.line(match unread.checks.len() {
+        view.line(match unread.checks().len() {
             0 => Tone::Good.paint("no findings: the sources agree and nothing runs out"),
             n => Tone::Warn.paint(format!("no findings, but {n} {} could not be made", plural(n, "check", "checks"))),
         });
@@ -202,30 +203,6 @@ fn nodes_line(report: &CidrReport) -> Option<Text> {
         line = line.then(format!(", {} blocks", report.blocks.len()));
     }
     Some(line.then_in(Tone::Faint, "; `kubectl netcidr nodes` shows each"))
-}
-
-fn findings(view: &mut View, findings: &[Finding]) {
-    for finding in findings {
-        view.gap().line(
-            Tone::from(finding.severity)
-                .paint(severity(finding.severity))
-                .then(" ")
-                .then_in(Tone::Strong, finding.id.clone())
-                .then(format!(" {}: {}", finding.subject, finding.message)),
-        );
-        for evidence in &finding.evidence {
-            view.line(Tone::Faint.paint(format!("    {evidence}")));
-        }
-        view.line(Text::from(format!("    → {}", finding.remedy)));
-    }
-}
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "INFO",
-        Severity::Warning => "WARNING",
-        Severity::Error => "ERROR",
-    }
 }
 
 /// Each node's ranges; below them, what `subnet.env` says and the routes to the other nodes: those
@@ -416,115 +393,5 @@ fn tone(style: Style) -> Tone {
             Role::Internal => 4,
             Role::External => 5,
         }),
-    }
-}
-
-/// Says on stderr what could not be read: in a few lines, or in wide each.
-pub(crate) fn say_unread(unreadable: &[Unreadable], detail: Detail, say: &Say) {
-    if detail == Detail::Wide {
-        for entry in unreadable {
-            say.warning(format!("{} not read: {}", source_and_node(entry), entry.reason));
-        }
-        return;
-    }
-    for line in Unread::of(unreadable).lines() {
-        say.warning(line);
-    }
-}
-
-/// What could not be read, in short.
-struct Unread<'a> {
-    sources: BTreeMap<&'a str, Vec<String>>,
-    checks: BTreeSet<&'a str>,
-}
-
-impl<'a> Unread<'a> {
-    fn of(unreadable: &'a [Unreadable]) -> Self {
-        let mut unread = Self { sources: BTreeMap::new(), checks: BTreeSet::new() };
-        for entry in unreadable {
-            if let Some(id) = entry.source.strip_prefix("check ") {
-                unread.checks.insert(id);
-                continue;
-            }
-            // what is forbidden is said by name, and by whom in wide
-            let reason = if entry.reason.starts_with("forbidden: ") { "forbidden" } else { &entry.reason };
-            let source = source_and_node(entry);
-            let source = source.split_once(" with ").map_or(source.as_str(), |(kind, _)| kind).to_owned();
-            let sources = unread.sources.entry(reason).or_default();
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
-        }
-        unread
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let line = |(reason, sources): (&&str, &Vec<String>)| match sources.as_slice() {
-            // what is wrong with one source reads best after its name
-            [source] if reason.contains(' ') && *reason != ReadStatus::NOT_RECORDED => format!("{source}: {reason}"),
-            sources => format!("{reason}: {}", in_short(sources)),
-        };
-        let mut lines: Vec<String> = self.sources.iter().map(line).collect();
-        let n = self.checks.len();
-        if n > 0 {
-            let ids = self.checks.iter().map(|id| id.trim_start_matches("CIDR-")).collect::<Vec<_>>().join(", ");
-            lines.push(format!("{n} {} not made: CIDR-{ids}; -o wide says why", plural(n, "check", "checks")));
-        }
-        lines
-    }
-}
-
-/// Sources by name; kinds of one API group together where there are several, and not more than a
-/// line's worth.
-fn in_short(sources: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for source in sources {
-        let group = match source.split_once('.') {
-            Some((_, group)) if !source.contains(['/', ' ']) => group,
-            _ => source,
-        };
-        groups.entry(group).or_default().push(source);
-    }
-    let mut names: Vec<String> = Vec::new();
-    for (group, sources) in groups {
-        match sources.as_slice() {
-            [one] => names.push((*one).to_owned()),
-            [one, two] => names.extend([(*one).to_owned(), (*two).to_owned()]),
-            many => names.push(format!("{} kinds of {group}", many.len())),
-        }
-    }
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    let more = if more > 0 { format!(" and {more} more; -o wide names all") } else { String::new() };
-    names.join(", ") + &more
-}
-
-fn source_and_node(entry: &Unreadable) -> String {
-    match &entry.node {
-        Some(node) => format!("{} on {node}", entry.source),
-        None => entry.source.clone(),
-    }
-}
-
-fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
-    if n == 1 { one } else { many }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_sources_make_one_line() {
-        let sources = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(in_short(&sources(&["pods", "nodes"])), "nodes, pods");
-        assert_eq!(in_short(&sources(&["a.x.io", "b.x.io", "c.x.io", "a.y.io"])), "3 kinds of x.io, a.y.io");
-        assert_eq!(
-            in_short(&sources(&["configmap a/b.c", "configmap a/d.c", "/a.b"])),
-            "/a.b, configmap a/b.c, configmap a/d.c"
-        );
-        let many: Vec<String> = (0..11).map(|n| format!("s{n:02}")).collect();
-        assert_eq!(in_short(&many), "s00, s01, s02, s03, s04, s05, s06, s07 and 3 more; -o wide names all");
     }
 }

@@ -1,68 +1,90 @@
-//! The command line of `kubectl proxymode`. What it will do is listed; nothing of it is here yet, and
-//! every command says so.
-
-use std::ffi::OsString;
+//! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use netcore::proxy::Mode;
 use plugin::{
     Failure, Plugin,
+    args::{DryRunArgs, InputArgs, KubeArgs},
     complete::{CompletionArgs, Shell},
-    exit::ExitCode,
+    duration::GoDuration,
+    exit::{ExitCode, FailOnArgs},
     print::{Out, OutputArgs},
 };
 
-/// What mode is kube-proxy in, really, and switch it safely (not here yet)
+use crate::{preflight, question::Error, schedulers, services, status, switch, verify};
+
+/// What mode is kube-proxy in, really: configured and effective, with the evidence, per node
 #[derive(Parser)]
-#[command(name = "kubectl-proxymode", version)]
+#[command(
+    name = "kubectl-proxymode",
+    bin_name = "kubectl proxymode",
+    version,
+    after_help = EXAMPLES
+)]
 pub(crate) struct Cli {
-    /// Switch kube-proxy to a mode: ipvs, iptables or nftables (not here yet)
-    #[arg(long, value_name = "MODE")]
-    set: Option<String>,
-
-    #[command(flatten)]
-    output: OutputArgs,
-
     #[command(subcommand)]
-    command: Option<Command>,
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) kube: KubeArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) fail_on: FailOnArgs,
+    #[command(flatten)]
+    pub(crate) switch: SwitchArgs,
+}
+
+/// `--set MODE`, and how.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Switching (not here yet)")]
+pub(crate) struct SwitchArgs {
+    /// Switch kube-proxy to this mode (iptables, ipvs or nftables), node by node, each verified; a node
+    /// that fails makes it go back
+    #[arg(long, value_name = "MODE", value_parser = Mode::of_linux)]
+    pub(crate) set: Option<Mode>,
+    /// The algorithm of ipvs mode; `kubectl proxymode schedulers` lists them
+    #[arg(long, value_name = "NAME", requires = "set")]
+    pub(crate) scheduler: Option<String>,
+    /// The node that is switched first
+    #[arg(long, value_name = "NODE", requires = "set")]
+    pub(crate) canary: Option<String>,
+    /// How many nodes are switched at a time after the canary
+    #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "set", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: u16,
+    /// How long to wait between two batches
+    #[arg(long, value_name = "DURATION", default_value = "0s", requires = "set")]
+    pub(crate) pause: GoDuration,
+    /// How long one node may take
+    #[arg(long, value_name = "DURATION", default_value = "5m", requires = "set")]
+    pub(crate) timeout: GoDuration,
+    /// Do not ask
+    #[arg(long, requires = "set")]
+    pub(crate) yes: bool,
+    /// Go against this finding of the preflight; repeatable
+    #[arg(long = "override", value_name = "ID", requires = "set")]
+    pub(crate) overrides: Vec<String>,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRunArgs,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// What a mode would break, per node and per Service (not here yet)
-    Preflight(Anything),
-    /// Undoes the last switch that was not undone (not here yet)
-    Rollback(Anything),
-    /// Which Service address goes to which pods on each node, in any mode (not here yet)
-    Services(Anything),
-    /// Kernel state against `EndpointSlices`: missing, stale, wrong, leftover (not here yet)
-    Verify(Anything),
+pub(crate) enum Command {
+    /// What a mode would break, per node and per Service
+    Preflight(preflight::PreflightArgs),
+    /// Which Service address goes to which pods on each node, in any mode
+    Services(services::ServicesArgs),
+    /// Kernel state against EndpointSlices: missing, stale, wrong, leftover
+    Verify(verify::VerifyArgs),
+    /// The IPVS scheduling algorithms: what each does, its module, and whether every node has it
+    Schedulers,
+    /// Undo the last switch that was not undone (not here yet)
+    Rollback(switch::RollbackArgs),
     /// What a mode that is not running left behind (not here yet)
-    Cleanup(Anything),
-    /// The IPVS scheduling algorithms, and whether every node has them (not here yet)
-    Schedulers(Anything),
-    /// The completion script of a shell
+    Cleanup(switch::CleanupArgs),
+    /// Print a completion script
     Completion(CompletionArgs),
-}
-
-/// Whatever follows: there is no telling what is right before the command is here.
-#[derive(Args)]
-struct Anything {
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    words: Vec<OsString>,
-}
-
-impl Command {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Preflight(_) => "preflight",
-            Self::Rollback(_) => "rollback",
-            Self::Services(_) => "services",
-            Self::Verify(_) => "verify",
-            Self::Cleanup(_) => "cleanup",
-            Self::Schedulers(_) => "schedulers",
-            Self::Completion(_) => "completion",
-        }
-    }
 }
 
 impl Plugin for Cli {
@@ -79,55 +101,58 @@ impl Plugin for Cli {
         }
     }
 
-    async fn run(self, _: &mut Out) -> Result<ExitCode, Failure> {
-        let asked = match (&self.command, &self.set) {
-            (Some(command), _) => format!(" {}", command.name()),
-            (None, Some(_)) => " --set".to_owned(),
-            (None, None) => String::new(),
+    async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
+        let code = match (&self.command, self.switch.set) {
+            (Some(_), Some(_)) => Err(Error::Usage("--set stands alone, not together with a subcommand".to_owned())),
+            (None, Some(mode)) => switch::set(&self, mode),
+            (None, None) => status::status(&self, out).await,
+            (Some(Command::Preflight(args)), None) => preflight::preflight(&self, args, out).await,
+            (Some(Command::Services(args)), None) => services::services(&self, args, out).await,
+            (Some(Command::Verify(args)), None) => verify::verify(&self, args, out).await,
+            (Some(Command::Schedulers), None) => schedulers::schedulers(&self, out).await,
+            (Some(Command::Rollback(args)), None) => switch::rollback(args),
+            (Some(Command::Cleanup(args)), None) => switch::cleanup(args),
+            // printed before anything is run
+            (Some(Command::Completion(_)), None) => Ok(ExitCode::Done),
         };
-        Err(Failure::new(format!(
-            "kubectl proxymode{asked} is not here yet: this version has no answer and changes nothing"
-        )))
+        code.map_err(Error::into_failure)
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  kubectl proxymode                        each node's mode, with what shows it, and what is wrong
+  kubectl proxymode -o wide                every sign of every node
+  kubectl proxymode preflight nftables     what would break, per node and per Service
+  kubectl proxymode services dns/kube-dns  where a Service's address leads on each node
+  kubectl proxymode verify --node node-3   its rules against the EndpointSlices
+  kubectl proxymode --from dump.tar.gz     the same on somebody else's dump";
+
 #[cfg(test)]
 mod tests {
-    use plugin::{exit::ExitCode, print::OutputArgs};
+    use std::ffi::OsString;
+
+    use clap::CommandFactory;
 
     use super::*;
 
-    fn answered(words: &[&str]) -> Result<ExitCode, Failure> {
-        let argv = std::iter::once("kubectl").chain(words.iter().copied()).map(OsString::from);
-        let cli = plugin::parse::<Cli>(argv).expect("every command is read");
-        let (mut out, captured) = Out::captured(&OutputArgs::default(), false);
-        let mut run = std::pin::pin!(cli.run(&mut out));
-        let waker = std::task::Waker::noop();
-        let std::task::Poll::Ready(result) = run.as_mut().poll(&mut std::task::Context::from_waker(waker)) else {
-            panic!("nothing to wait for")
-        };
-        assert_eq!(captured.stdout(), "", "no half answer");
-        result
+    fn parsed(words: &[&str]) -> Result<Cli, clap::Error> {
+        plugin::parse::<Cli>(std::iter::once("kubectl-proxymode").chain(words.iter().copied()).map(OsString::from))
     }
 
     #[test]
-    fn every_command_says_that_it_is_not_here_yet() {
-        let command = plugin::command::<Cli>();
-        for name in command.get_subcommands().map(clap::Command::get_name).filter(|name| *name != "completion") {
-            let failure = answered(&[name, "--any", "thing", "-x"]).unwrap_err();
-            assert!(format!("{failure:?}").contains(&format!(" {name} is not here yet")), "{name}");
-            assert!(format!("{failure:?}").contains("Unanswered"), "{name}");
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_a_switch_need_the_switch() {
+        let cli = parsed(&["--set", "ipvs", "--scheduler", "rr", "--batch=3", "--override", "PREFLIGHT-003"]).unwrap();
+        assert_eq!((cli.switch.set, cli.switch.batch), (Some(Mode::Ipvs), 3));
+        assert_eq!(cli.switch.timeout.to_string(), "5m0s");
+        for words in [&["--batch=3"][..], &["--scheduler=rr"], &["--yes"], &["--set=kernelspace"], &["--set"]] {
+            assert!(parsed(words).is_err(), "{words:?}");
         }
-        assert!(answered(&[]).is_err());
-    }
-
-    #[test]
-    fn help_marks_every_command() {
-        let help = plugin::parse::<Cli>(["kubectl", "--help"].map(OsString::from)).err().unwrap().to_string();
-        let words: Vec<&str> = help.split_whitespace().collect();
-        let marked = words.join(" ").matches("(not here yet)").count();
-        let commands = plugin::command::<Cli>().get_subcommands().count();
-        assert!(marked >= commands, "{help}");
-        assert!(help.contains("Usage: kubectl "), "{help}");
+        assert!(parsed(&["preflight", "iptables"]).is_ok() && parsed(&["preflight", "userspace"]).is_err());
     }
 }

@@ -22,6 +22,7 @@ pub mod nft;
 pub mod owner;
 pub mod probe;
 pub mod problem;
+pub mod proxy;
 pub mod ranges;
 pub mod report;
 pub mod route;

@@ -6,6 +6,7 @@ mod data;
 mod jsonpath;
 mod names;
 mod out;
+pub mod report;
 pub mod sanitize;
 mod table;
 mod text;

@@ -1,0 +1,210 @@
+//! One question: connect, read, report, print. What the commands have in common.
+#![expect(dead_code, reason = "the commands that ask come one by one")]
+
+use std::sync::Arc;
+
+use netcore::{
+    cluster::ReadStatus,
+    finding::{Finding, Unreadable},
+    report::{API_VERSION, ClusterInfo, Report, Window},
+};
+use plugin::{
+    Failure,
+    args::InputArgs,
+    cluster::{Cluster, ConnectError},
+    exit::{ExitCode, FailOn},
+    from::{Snapshot, recording},
+    nodes::{NodeReader, NodesError, Unasked},
+    print::{Detail, Format, Out, PrintError, Rows, Say, View, report::say_unread},
+    record::RecordError,
+    since::Changes,
+};
+use serde::Serialize;
+
+use crate::cli::Cli;
+
+/// Why a question could not be answered at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Nodes(#[from] NodesError),
+    #[error("--record {0}")]
+    Record(#[from] RecordError),
+    #[error("nothing could be read: {0}")]
+    Nothing(String),
+    #[error("{0}: nothing in it tells of kube-proxy; {1} may")]
+    NothingIn(String, &'static str),
+    #[error("{0}")]
+    Usage(String),
+    #[error("kubectl proxymode {0} is not here yet: this version has no answer and changes nothing")]
+    NotHere(&'static str),
+    #[error(transparent)]
+    Print(#[from] PrintError),
+}
+
+impl Error {
+    /// Nothing was read, and why; `would_do` names what a dump would have to hold.
+    pub(crate) fn nothing(reason: &str, input: &InputArgs, would_do: &'static str) -> Self {
+        match &input.from {
+            Some(path) if reason == ReadStatus::NOT_RECORDED => Self::NothingIn(path.display().to_string(), would_do),
+            _ => Self::Nothing(reason.to_owned()),
+        }
+    }
+
+    /// The failure, with a hint where there is one.
+    pub(crate) fn into_failure(self) -> Failure {
+        match &self {
+            // `| head` is no failure: the failure must see what happened, not what holds it.
+            Self::Print(error) if error.is_broken_pipe() => Failure::from(self).code(ExitCode::BrokenPipe),
+            Self::Connect(error) => match error.hint() {
+                Some(hint) => Failure::from(self).hint(hint),
+                None => Failure::from(self),
+            },
+            Self::Nothing(reason) if reason.starts_with("forbidden") => Failure::from(self)
+                .hint("docs/rbac/proxymode.yaml has the role that reads everything; any part of it helps"),
+            _ => Failure::from(self),
+        }
+    }
+}
+
+/// What a command reads from.
+pub(crate) struct Session<'a> {
+    /// The API, live or out of files.
+    pub(crate) cluster: &'a Cluster,
+    /// The nodes.
+    pub(crate) nodes: &'a NodeReader<'a>,
+    /// The flags about input; those of the earlier reading where `--since` is asked about.
+    pub(crate) input: &'a InputArgs,
+    /// stderr.
+    pub(crate) say: &'a Say,
+}
+
+/// What a command found out.
+pub(crate) struct Answer<Body> {
+    /// The kind's own fields.
+    pub(crate) body: Body,
+    /// What is wrong, worst first.
+    pub(crate) findings: Vec<Finding>,
+    /// What could not be read, and which checks were therefore not made.
+    pub(crate) unreadable: Vec<Unreadable>,
+    /// The API server's version, where it was read.
+    pub(crate) version: Option<String>,
+    /// The uid of namespace kube-system.
+    pub(crate) uid: Option<String>,
+    /// The distribution, where its signs are clear.
+    pub(crate) distribution: Option<String>,
+    /// What was asked for by name, or had to be read, and could not be: what, and why. Exit code 3.
+    pub(crate) missing: Vec<Unreadable>,
+}
+
+/// A question about one reading of the cluster, or with `--since` about two.
+pub(crate) struct Question<'a> {
+    pub(crate) cli: &'a Cli,
+    /// The report's kind: `ProxyModeReport`.
+    pub(crate) kind: &'static str,
+    pub(crate) rows: Rows,
+    /// The default of `--fail-on`.
+    pub(crate) fail_on: FailOn,
+    /// How many nodes are read that were not asked for.
+    pub(crate) unasked: Unasked,
+    /// What could not be read is said on stderr; else the answer itself has it.
+    pub(crate) says_unread: bool,
+}
+
+impl Question<'_> {
+    /// Reads, prints the report, and gives the exit code.
+    pub(crate) async fn ask<Body: Serialize>(
+        self,
+        out: &mut Out,
+        gather: impl AsyncFn(&Session<'_>) -> Result<Answer<Body>, Error>,
+        view: impl Fn(&Report<Body>, Detail) -> View,
+    ) -> Result<ExitCode, Error> {
+        let say = out.say();
+        let (now, partial) = self.read(&self.cli.input, &say, &gather).await?;
+        if let Some(path) = &self.cli.input.since {
+            let input = InputArgs { from: Some(path.clone()), record: None, ..self.cli.input.clone() };
+            let (before, _) = self.read(&input, &say, &gather).await?;
+            let changes = Changes::of(&before, &now, self.rows.list)?;
+            out.report_since(&now, &changes, self.rows, |detail| view(&now, detail))?;
+        } else {
+            out.report(&now, self.rows, |detail| view(&now, detail))?;
+        }
+        match out.format() {
+            _ if !self.says_unread => {}
+            Format::Table => say_unread(&now.unreadable, Detail::Table, &say),
+            Format::Wide => say_unread(&now.unreadable, Detail::Wide, &say),
+            _ => {}
+        }
+        Ok(ExitCode::of(&now.findings, self.cli.fail_on.or(self.fail_on), partial))
+    }
+
+    /// One reading: the report, and whether something that was asked for is missing in it.
+    async fn read<Body>(
+        &self,
+        input: &InputArgs,
+        say: &Say,
+        gather: impl AsyncFn(&Session<'_>) -> Result<Answer<Body>, Error>,
+    ) -> Result<(Report<Body>, bool), Error> {
+        let kube = &self.cli.kube;
+        let progress = say.progress();
+        progress.start("reading the cluster", None);
+        let mut cluster = Cluster::connect(kube, input).await?;
+        if kube.verbosity >= 6 {
+            let say = say.clone();
+            cluster = cluster.traced(Arc::new(move |line| say.note(line)));
+        }
+        for notice in cluster.snapshot().iter().flat_map(|snapshot| snapshot.notices()) {
+            say.note(notice);
+        }
+        let nodes = Box::pin(NodeReader::open(&cluster, input, say, self.unasked)).await?;
+        let gathered = Box::pin(gather(&Session { cluster: &cluster, nodes: &nodes, input, say })).await;
+        let interrupted = nodes.was_interrupted();
+        drop(nodes);
+        // whatever was read is recorded, also where it is not enough for a report
+        let window = cluster.finish()?;
+        progress.end();
+        let answer = gathered?;
+        let partial = interrupted || !answer.missing.is_empty();
+        Ok((self.report(&cluster, window, answer), partial))
+    }
+
+    fn report<Body>(&self, cluster: &Cluster, window: recording::Window, answer: Answer<Body>) -> Report<Body> {
+        let mut unreadable = answer.unreadable;
+        let broken = cluster.snapshot().into_iter().flat_map(Snapshot::problems);
+        unreadable.extend(broken.map(|problem| Unreadable {
+            source: match problem.line {
+                Some(line) => format!("{}:{line}", problem.file),
+                None => problem.file.clone(),
+            },
+            node: None,
+            reason: problem.what.clone(),
+        }));
+        unreadable.extend(answer.missing);
+        unreadable.sort();
+        unreadable.dedup();
+        let about = cluster.about();
+        Report {
+            api_version: API_VERSION,
+            kind: self.kind,
+            cluster: ClusterInfo {
+                context: about.context.clone(),
+                server: about.server.clone(),
+                version: answer.version.or_else(|| about.version.clone()),
+                uid: answer.uid,
+                distribution: answer.distribution,
+            },
+            window: window_of(window),
+            body: answer.body,
+            unreadable,
+            findings: answer.findings,
+        }
+    }
+}
+
+/// Unknown times are null.
+fn window_of(window: recording::Window) -> Window {
+    let known = |time: String| (!time.is_empty()).then_some(time);
+    Window { start: known(window.start), end: known(window.end) }
+}
