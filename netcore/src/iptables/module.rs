@@ -103,6 +103,10 @@ pub(super) trait Options<'a>: Default {
     /// Prints every option that is given.
     fn print(&self, out: &mut String);
 
+    /// How to write each option.
+    #[cfg(test)]
+    fn samples() -> Vec<SampleOption>;
+
     /// Takes options until one comes that is none of this module.
     fn read(&mut self, words: &mut Words<'a>) -> Result<bool, Wrong> {
         let mut any = false;
@@ -134,24 +138,14 @@ pub(super) struct Wrong {
 #[cfg(test)]
 pub(super) type SampleOption = fn(&mut super::properties::Random) -> String;
 
-/// Declares the modules of one kind and the enum over them.
-macro_rules! modules {
-    (
-        $(#[$enum_doc:meta])* $enum:ident { $($extra:tt)* } module $by_name:ident print $print:ident names $names:ident samples $samples:ident
-        $(
-            $(#[$doc:meta])*
-            $module:ident $(<$lifetime:lifetime>)? = $name:literal $(| $alias:literal)* {
-                $( $(#[$field_doc:meta])* $field:ident: $type:ty = $option:literal $(| $other:literal)*; )*
-            }
-        )*
-    ) => {
-        $(#[$enum_doc])*
-        #[derive(Clone, Debug, PartialEq)]
-        pub enum $enum<'a> {
-            $($extra)*
-            $( $(#[$doc])* $module($module $(<$lifetime>)?), )*
+/// Declares modules: a name each, and options with their types.
+macro_rules! options {
+    ($(
+        $(#[$doc:meta])*
+        $module:ident $(<$lifetime:lifetime>)? {
+            $( $(#[$field_doc:meta])* $field:ident: $type:ty = $option:literal $(| $other:literal)*; )*
         }
-
+    )*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -172,11 +166,31 @@ macro_rules! modules {
                 fn print(&self, out: &mut String) {
                     $( Field::print(&self.$field, $option, out); )*
                 }
+
+                #[cfg(test)]
+                fn samples() -> Vec<SampleOption> {
+                    vec![$( |random| <$type as Field<'a>>::sample($option, random) ),*]
+                }
             }
         )*
+    };
+}
+
+/// Declares the enum over the modules of one kind: each by the name that stands in rules.
+macro_rules! modules {
+    (
+        $(#[$enum_doc:meta])* $enum:ident { $($extra:tt)* }
+        $( $(#[$doc:meta])* $module:ident $(<$lifetime:lifetime>)? = $name:literal $(| $alias:literal)*; )*
+    ) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum $enum<'a> {
+            $($extra)*
+            $( $(#[$doc])* $module($module $(<$lifetime>)?), )*
+        }
 
         /// Reads a module's options by its name; nothing for a name that is not known.
-        pub(super) fn $by_name<'a>(name: &str, words: &mut Words<'a>) -> Option<Result<($enum<'a>, bool), Wrong>> {
+        pub(super) fn by_name<'a>(name: &str, words: &mut Words<'a>) -> Option<Result<($enum<'a>, bool), Wrong>> {
             match name {
                 $( $name $(| $alias)* => {
                     let mut options = $module::default();
@@ -187,7 +201,7 @@ macro_rules! modules {
         }
 
         /// Prints a module's name and options.
-        pub(super) fn $print(module: &$enum<'_>, before: &str, out: &mut String) -> bool {
+        pub(super) fn print_module(module: &$enum<'_>, before: &str, out: &mut String) -> bool {
             match module {
                 $( $enum::$module(options) => {
                     out.push_str(before);
@@ -200,18 +214,14 @@ macro_rules! modules {
         }
 
         /// Every module that is typed.
-        pub const $names: &[&str] = &[$($name),*];
+        pub const NAMES: &[&str] = &[$($name),*];
 
         /// Every module, and how to write each of its options.
         #[cfg(test)]
-        #[expect(clippy::extra_unused_lifetimes, reason = "the options' types name it")]
-        pub(super) fn $samples<'a>() -> Vec<(&'static str, Vec<super::module::SampleOption>)> {
-            vec![$( (
-                $name,
-                vec![$( |random| <$type as Field<'a>>::sample($option, random) ),*],
-            ), )*]
+        pub(super) fn samples() -> Vec<(&'static str, Vec<super::module::SampleOption>)> {
+            vec![$( ($name, <$module as Options<'_>>::samples()), )*]
         }
     };
 }
 
-pub(super) use modules;
+pub(super) use {modules, options};

@@ -1,7 +1,9 @@
 //! What a rule does.
 
+#[cfg(test)]
+use super::module::SampleOption;
 use super::{
-    module::{Field, Options, Wrong, modules},
+    module::{Field, Options, Wrong, modules, options},
     spec::Unknown,
     values::{HexByte, Interface, Mark, NatRange, Network, SetLookup, SetMark, Text, ToPorts, Word},
     words::Words,
@@ -17,18 +19,94 @@ modules! {
         /// What is not known or not valid, as it is written.
         Unknown(Unknown<'a>),
     }
-    module by_name print print_module names NAMES samples samples
 
     /// The packet goes on to the next hook.
-    Accept = "ACCEPT" {}
+    Accept = "ACCEPT";
     /// The packet is dropped.
-    Drop = "DROP" {}
+    Drop = "DROP";
     /// Back to the caller.
-    Return = "RETURN" {}
+    Return = "RETURN";
     /// To user space, in the old way.
-    Queue = "QUEUE" {}
+    Queue = "QUEUE";
     /// To user space.
-    NfQueue<'a> = "NFQUEUE" {
+    NfQueue<'a> = "NFQUEUE";
+    /// The packet is dropped, and the sender told.
+    Reject<'a> = "REJECT";
+    /// The destination is changed.
+    Dnat<'a> = "DNAT";
+    /// The source is changed.
+    Snat<'a> = "SNAT";
+    /// The source becomes the address of the interface that the packet leaves by.
+    Masquerade = "MASQUERADE";
+    /// The destination becomes this host.
+    Redirect = "REDIRECT";
+    /// One network is mapped to another.
+    Netmap<'a> = "NETMAP";
+    /// The packet's mark is changed.
+    SetPacketMark = "MARK";
+    /// The connection's mark is changed, saved or restored.
+    SetConnMark = "CONNMARK";
+    /// To a local socket, without a change of the packet.
+    Tproxy<'a> = "TPROXY";
+    /// Into the kernel's log.
+    Log<'a> = "LOG";
+    /// To a logging program.
+    NfLog<'a> = "NFLOG";
+    /// To a logging program, in the old way.
+    Ulog<'a> = "ULOG";
+    /// The maximum segment size of a SYN is changed.
+    SetTcpMss = "TCPMSS";
+    /// What conntrack does with the packet.
+    Ct<'a> = "CT";
+    /// Conntrack does nothing.
+    NoTrack = "NOTRACK";
+    /// The DSCP field is changed.
+    SetDscp<'a> = "DSCP";
+    /// The type of service is changed.
+    SetTos<'a> = "TOS";
+    /// The time to live is changed.
+    SetTtl = "TTL";
+    /// The hop limit is changed.
+    SetHl = "HL";
+    /// Congestion bits are cleared.
+    SetEcn = "ECN";
+    /// A missing checksum is filled in.
+    Checksum = "CHECKSUM";
+    /// The traffic class is set.
+    Classify<'a> = "CLASSIFY";
+    /// A set is changed.
+    ChangeSet<'a> = "SET";
+    /// A copy goes elsewhere.
+    Tee<'a> = "TEE";
+    /// Every further rule that fits is logged.
+    Trace = "TRACE";
+    /// An audit record.
+    Audit<'a> = "AUDIT";
+    /// SYN cookies.
+    Synproxy = "SYNPROXY";
+    /// TCP options are stripped.
+    TcpOptStrip<'a> = "TCPOPTSTRIP";
+    /// A security mark.
+    SecMark<'a> = "SECMARK";
+    /// The security mark is saved or restored.
+    ConnSecMark = "CONNSECMARK";
+    /// User space hears of an idle interface.
+    IdleTimer<'a> = "IDLETIMER";
+    /// A rate is estimated.
+    RateEst<'a> = "RATEEST";
+}
+
+options! {
+    /// The packet goes on to the next hook.
+    Accept {}
+    /// The packet is dropped.
+    Drop {}
+    /// Back to the caller.
+    Return {}
+    /// To user space, in the old way.
+    Queue {}
+    /// To user space.
+    NfQueue<'a> {
         /// Which queue.
         number: Option<u16> = "--queue-num";
         /// Which queues.
@@ -39,12 +117,12 @@ modules! {
         fanout: bool = "--queue-cpu-fanout";
     }
     /// The packet is dropped, and the sender told.
-    Reject<'a> = "REJECT" {
+    Reject<'a> {
         /// By which message.
         with: Option<Word<'a>> = "--reject-with";
     }
     /// The destination is changed.
-    Dnat<'a> = "DNAT" {
+    Dnat<'a> {
         /// To what.
         to: Option<NatRange<'a>> = "--to-destination" | "--to";
         /// The port by chance.
@@ -53,7 +131,7 @@ modules! {
         persistent: bool = "--persistent";
     }
     /// The source is changed.
-    Snat<'a> = "SNAT" {
+    Snat<'a> {
         /// To what.
         to: Option<NatRange<'a>> = "--to-source" | "--to";
         /// The port by chance.
@@ -64,7 +142,7 @@ modules! {
         persistent: bool = "--persistent";
     }
     /// The source becomes the address of the interface that the packet leaves by.
-    Masquerade = "MASQUERADE" {
+    Masquerade {
         /// The source ports.
         ports: Option<ToPorts> = "--to-ports";
         /// The port by chance.
@@ -73,19 +151,19 @@ modules! {
         random_fully: bool = "--random-fully";
     }
     /// The destination becomes this host.
-    Redirect = "REDIRECT" {
+    Redirect {
         /// The ports.
         ports: Option<ToPorts> = "--to-ports" | "--to-port";
         /// The port by chance.
         random: bool = "--random";
     }
     /// One network is mapped to another.
-    Netmap<'a> = "NETMAP" {
+    Netmap<'a> {
         /// To which.
         to: Option<Network<'a>> = "--to";
     }
     /// The packet's mark is changed.
-    SetPacketMark = "MARK" {
+    SetPacketMark {
         /// Bits cleared and flipped.
         xmark: Option<SetMark> = "--set-xmark";
         /// The mark becomes this under the mask.
@@ -98,7 +176,7 @@ modules! {
         xor: Option<super::values::Hex> = "--xor-mark";
     }
     /// The connection's mark is changed, saved or restored.
-    SetConnMark = "CONNMARK" {
+    SetConnMark {
         /// Bits cleared and flipped.
         xmark: Option<SetMark> = "--set-xmark";
         /// The mark becomes this under the mask.
@@ -115,7 +193,7 @@ modules! {
         mask: Option<super::values::Hex> = "--mask";
     }
     /// To a local socket, without a change of the packet.
-    Tproxy<'a> = "TPROXY" {
+    Tproxy<'a> {
         /// On which port.
         port: Option<u16> = "--on-port";
         /// On which address.
@@ -124,7 +202,7 @@ modules! {
         mark: Option<SetMark> = "--tproxy-mark";
     }
     /// Into the kernel's log.
-    Log<'a> = "LOG" {
+    Log<'a> {
         /// Before each line.
         prefix: Option<Text<'a>> = "--log-prefix";
         /// The level.
@@ -141,7 +219,7 @@ modules! {
         mac: bool = "--log-macdecode";
     }
     /// To a logging program.
-    NfLog<'a> = "NFLOG" {
+    NfLog<'a> {
         /// Before each message.
         prefix: Option<Text<'a>> = "--nflog-prefix";
         /// The group.
@@ -154,7 +232,7 @@ modules! {
         threshold: Option<u16> = "--nflog-threshold";
     }
     /// To a logging program, in the old way.
-    Ulog<'a> = "ULOG" {
+    Ulog<'a> {
         /// The group.
         group: Option<u32> = "--ulog-nlgroup";
         /// Before each message.
@@ -165,14 +243,14 @@ modules! {
         threshold: Option<u32> = "--ulog-qthreshold";
     }
     /// The maximum segment size of a SYN is changed.
-    SetTcpMss = "TCPMSS" {
+    SetTcpMss {
         /// To this.
         size: Option<u16> = "--set-mss";
         /// To what the path takes.
         clamp: bool = "--clamp-mss-to-pmtu";
     }
     /// What conntrack does with the packet.
-    Ct<'a> = "CT" {
+    Ct<'a> {
         /// Nothing.
         no_track: bool = "--notrack";
         /// Which helper.
@@ -191,16 +269,16 @@ modules! {
         zone_reply: Option<Word<'a>> = "--zone-reply";
     }
     /// Conntrack does nothing.
-    NoTrack = "NOTRACK" {}
+    NoTrack {}
     /// The DSCP field is changed.
-    SetDscp<'a> = "DSCP" {
+    SetDscp<'a> {
         /// To this value.
         value: Option<HexByte> = "--set-dscp";
         /// To this class.
         class: Option<Word<'a>> = "--set-dscp-class";
     }
     /// The type of service is changed.
-    SetTos<'a> = "TOS" {
+    SetTos<'a> {
         /// To this.
         value: Option<Word<'a>> = "--set-tos";
         /// Bits that are kept.
@@ -211,7 +289,7 @@ modules! {
         xor: Option<Word<'a>> = "--xor-tos";
     }
     /// The time to live is changed.
-    SetTtl = "TTL" {
+    SetTtl {
         /// To this.
         set: Option<u8> = "--ttl-set";
         /// Less by this.
@@ -220,7 +298,7 @@ modules! {
         increment: Option<u8> = "--ttl-inc";
     }
     /// The hop limit is changed.
-    SetHl = "HL" {
+    SetHl {
         /// To this.
         set: Option<u8> = "--hl-set";
         /// Less by this.
@@ -229,22 +307,22 @@ modules! {
         increment: Option<u8> = "--hl-inc";
     }
     /// Congestion bits are cleared.
-    SetEcn = "ECN" {
+    SetEcn {
         /// TCP's.
         tcp_remove: bool = "--ecn-tcp-remove";
     }
     /// A missing checksum is filled in.
-    Checksum = "CHECKSUM" {
+    Checksum {
         /// Whether it is.
         fill: bool = "--checksum-fill";
     }
     /// The traffic class is set.
-    Classify<'a> = "CLASSIFY" {
+    Classify<'a> {
         /// To this.
         class: Option<Word<'a>> = "--set-class";
     }
     /// A set is changed.
-    ChangeSet<'a> = "SET" {
+    ChangeSet<'a> {
         /// A member is added.
         add: Option<SetLookup<'a>> = "--add-set";
         /// A member is removed.
@@ -257,21 +335,21 @@ modules! {
         timeout: Option<u32> = "--timeout";
     }
     /// A copy goes elsewhere.
-    Tee<'a> = "TEE" {
+    Tee<'a> {
         /// Where to.
         gateway: Option<Network<'a>> = "--gateway";
         /// By which interface.
         interface: Option<Interface<'a>> = "--oif";
     }
     /// Every further rule that fits is logged.
-    Trace = "TRACE" {}
+    Trace {}
     /// An audit record.
-    Audit<'a> = "AUDIT" {
+    Audit<'a> {
         /// Of which kind.
         kind: Option<Word<'a>> = "--type";
     }
     /// SYN cookies.
-    Synproxy = "SYNPROXY" {
+    Synproxy {
         /// With SACK.
         sack: bool = "--sack-perm";
         /// With time stamps.
@@ -284,24 +362,24 @@ modules! {
         ecn: bool = "--ecn";
     }
     /// TCP options are stripped.
-    TcpOptStrip<'a> = "TCPOPTSTRIP" {
+    TcpOptStrip<'a> {
         /// Which.
         options: Option<Word<'a>> = "--strip-options";
     }
     /// A security mark.
-    SecMark<'a> = "SECMARK" {
+    SecMark<'a> {
         /// The context.
         context: Option<Word<'a>> = "--selctx";
     }
     /// The security mark is saved or restored.
-    ConnSecMark = "CONNSECMARK" {
+    ConnSecMark {
         /// Saved.
         save: bool = "--save";
         /// Restored.
         restore: bool = "--restore";
     }
     /// User space hears of an idle interface.
-    IdleTimer<'a> = "IDLETIMER" {
+    IdleTimer<'a> {
         /// Seconds.
         timeout: Option<u32> = "--timeout";
         /// A label.
@@ -310,7 +388,7 @@ modules! {
         alarm: bool = "--alarm";
     }
     /// A rate is estimated.
-    RateEst<'a> = "RATEEST" {
+    RateEst<'a> {
         /// Its name.
         name: Option<Word<'a>> = "--rateest-name";
         /// How often.
