@@ -1,0 +1,131 @@
+//! How chains are declared, and how they are found again.
+
+use super::super::{
+    model::{ChainRecord, Declared, Policy},
+    text::{Span, narrow},
+    words::Words,
+};
+use super::{Header, Line, Reader, read_counters};
+
+impl Reader<'_> {
+    /// `:NAME POLICY [packets:bytes]`
+    pub(super) fn chain(&mut self, line: &Line<'_>, pending: &mut Option<Header<'_>>) {
+        let mut words = Words::new(line.content.get(1..).unwrap_or_default());
+        let Some(name) = words.next() else {
+            self.damaged(line, 1, "", "no chain's name after the colon");
+            return;
+        };
+        let policy = words.next();
+        let counters = words.next();
+        let policy = match policy.map(|word| word.raw) {
+            None | Some("-") => None,
+            Some(word) => {
+                let known = Policy::named(word);
+                if known.is_none() {
+                    let column = 1 + policy.map_or(0, |word| word.at);
+                    self.damaged(line, column, word, "not a policy: ACCEPT, DROP, QUEUE, RETURN or `-`");
+                    return;
+                }
+                known
+            }
+        };
+        let span = match counters {
+            None => Span::default(),
+            Some(word) if read_counters(word.raw).is_ok() => line.span_of(word.raw),
+            Some(word) => {
+                self.damaged(
+                    line,
+                    1 + word.at,
+                    word.raw,
+                    "not counters: `[packets:bytes]`, each up to 18446744073709551615",
+                );
+                return;
+            }
+        };
+        if let Some(word) = words.next() {
+            self.damaged(line, 1 + word.at, word.raw, "a chain's line ends after its counters");
+            return;
+        }
+        self.declare(line, name.raw, Declared::Save, policy, span, pending);
+    }
+
+    pub(super) fn declare(
+        &mut self,
+        line: &Line<'_>,
+        name: &str,
+        declared: Declared,
+        policy: Option<Policy>,
+        counters: Span,
+        pending: &mut Option<Header<'_>>,
+    ) {
+        let mut table = self.current(line, pending);
+        if let Some(known) = self.find(table, name, line.whole) {
+            let first = self.set.chains.get_mut(known as usize);
+            match first {
+                Some(chain) if chain.declared == Declared::Never => {
+                    // used before it is declared
+                    (chain.declared, chain.policy, chain.counters) = (declared, policy, counters);
+                    (chain.at, chain.line) = (narrow(line.start), narrow(line.line));
+                    return;
+                }
+                // several answers of `iptables -S` after each other
+                Some(_) if declared == Declared::Policy => {
+                    self.end_of_table(line);
+                    table = self.current(line, pending);
+                }
+                _ => {
+                    let reason = "the chain is declared twice in its table; the first is kept";
+                    self.damaged(line, 0, name, reason);
+                    return;
+                }
+            }
+        }
+        self.add_chain(line, table, name, declared, policy, counters);
+    }
+
+    pub(super) fn add_chain(
+        &mut self,
+        line: &Line<'_>,
+        table: u32,
+        name: &str,
+        declared: Declared,
+        policy: Option<Policy>,
+        counters: Span,
+    ) -> u32 {
+        let chain = narrow(self.set.chains.len());
+        self.set.chains.push(ChainRecord {
+            name: line.span_of(name),
+            at: narrow(line.start),
+            line: narrow(line.line),
+            declared,
+            policy,
+            counters,
+            rules: (0, 0),
+        });
+        self.set.names.add(table, name, chain);
+        chain
+    }
+
+    /// A chain by name; rules stand by chain, so it is mostly the last one or the next.
+    pub(super) fn nearby(&self, table: u32, name: &str, whole: &str) -> Option<u32> {
+        let first = self.set.tables.get(table as usize).map_or(0, |table| table.chains.0);
+        let is = |chain: u32| chain >= first && self.is(chain, name, whole);
+        if is(self.last) {
+            return Some(self.last);
+        }
+        if is(self.last.saturating_add(1)) {
+            return Some(self.last + 1);
+        }
+        self.find(table, name, whole)
+    }
+
+    pub(super) fn find(&self, table: u32, name: &str, whole: &str) -> Option<u32> {
+        let first = self.set.tables.get(table as usize).map_or(0, |table| table.chains.0);
+        self.set.names.find(table, name, |chain| chain >= first && self.is(chain, name, whole))
+    }
+
+    pub(super) fn is(&self, chain: u32, name: &str, whole: &str) -> bool {
+        let span = self.set.chains.get(chain as usize).map(|record| record.name);
+        span.and_then(|span| whole.get(span.start as usize..span.end as usize)) == Some(name)
+    }
+}
