@@ -1,6 +1,7 @@
 //! `kubectl proxymode`: which mode kube-proxy is in, really, and what a switch would break.
 
 mod cli;
+mod gather;
 mod preflight;
 mod question;
 mod schedulers;
@@ -8,6 +9,7 @@ mod services;
 mod status;
 mod switch;
 mod verify;
+mod view;
 
 fn main() -> std::process::ExitCode {
     plugin::main::<cli::Cli>()

@@ -1,5 +1,4 @@
 //! One question: connect, read, report, print. What the commands have in common.
-#![expect(dead_code, reason = "the commands that ask come one by one")]
 
 use std::sync::Arc;
 
@@ -77,8 +76,6 @@ pub(crate) struct Session<'a> {
     pub(crate) nodes: &'a NodeReader<'a>,
     /// The flags about input; those of the earlier reading where `--since` is asked about.
     pub(crate) input: &'a InputArgs,
-    /// stderr.
-    pub(crate) say: &'a Say,
 }
 
 /// What a command found out.
@@ -159,7 +156,7 @@ impl Question<'_> {
             say.note(notice);
         }
         let nodes = Box::pin(NodeReader::open(&cluster, input, say, self.unasked)).await?;
-        let gathered = Box::pin(gather(&Session { cluster: &cluster, nodes: &nodes, input, say })).await;
+        let gathered = Box::pin(gather(&Session { cluster: &cluster, nodes: &nodes, input })).await;
         let interrupted = nodes.was_interrupted();
         drop(nodes);
         // whatever was read is recorded, also where it is not enough for a report

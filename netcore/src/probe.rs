@@ -51,11 +51,16 @@ pub enum Probe {
     Rules,
     /// `net.*` sysctls.
     Sysctls,
+    /// kube-proxy's `/metrics`.
+    ProxyMetrics,
+    /// Which modules of Services' traffic the kernel has built in or could load: lines of
+    /// `modules.builtin` and `modules.dep`, each file's below a line `==> RELEASE/FILE <==`.
+    ModuleFiles,
 }
 
 impl Probe {
     /// Every probe, in the order in which a recording lists them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::IptablesSave,
         Self::Ip6tablesSave,
         Self::IptablesLegacySave,
@@ -76,6 +81,8 @@ impl Probe {
         Self::Fdb,
         Self::Rules,
         Self::Sysctls,
+        Self::ProxyMetrics,
+        Self::ModuleFiles,
     ];
 
     /// The file name in a recording: `nodes/<node>/<file>`.
@@ -101,6 +108,8 @@ impl Probe {
             Self::Fdb => "bridge-fdb.json",
             Self::Rules => "ip-rule.json",
             Self::Sysctls => "sysctl",
+            Self::ProxyMetrics => "kube-proxy-metrics",
+            Self::ModuleFiles => "modules-available",
         }
     }
 

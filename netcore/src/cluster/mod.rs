@@ -1,5 +1,6 @@
 //! Facts out of Kubernetes objects: which kinds are read, and the few fields of the large ones.
 
+pub mod distribution;
 mod item;
 mod resource;
 pub mod wire;

@@ -1,6 +1,6 @@
 //! A `KubeProxyConfiguration`, with what the flags say over the file.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// How kube-proxy tells pods' traffic from other traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,7 @@ impl fmt::Display for DetectLocal {
 }
 
 /// What kube-proxy was told.
+#[expect(clippy::struct_excessive_bools, reason = "kube-proxy's own switches")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KubeProxyConfig {
     /// `iptables`, `ipvs`, `nftables`, `kernelspace`; empty for the default.
@@ -61,6 +62,28 @@ pub struct KubeProxyConfig {
     pub hostname_override: String,
     /// The nodes' addresses that node ports are opened on.
     pub node_port_addresses: Vec<String>,
-    /// Whether all traffic to Services is masqueraded.
+    /// Whether all traffic to Services is masqueraded, in iptables and ipvs mode.
     pub masquerade_all: bool,
+    /// The same in nftables mode.
+    pub nftables_masquerade_all: bool,
+    /// The bit of the mark for masquerading, in iptables and ipvs mode; 14 where it is not said.
+    pub masquerade_bit: Option<u64>,
+    /// The same in nftables mode.
+    pub nftables_masquerade_bit: Option<u64>,
+    /// Whether node ports are answered on 127.0.0.1 in iptables mode; the default is that they are.
+    pub localhost_node_ports: Option<bool>,
+    /// The line of `mode`, from 1; none where the file has no such key.
+    pub mode_line: Option<usize>,
+    /// The algorithm of ipvs mode; empty for `rr`.
+    pub scheduler: String,
+    /// Whether ipvs mode keeps the nodes from answering ARP for Services' addresses.
+    pub strict_arp: bool,
+    /// Virtual servers in these ranges are not kube-proxy's.
+    pub exclude_cidrs: Vec<String>,
+    /// Whether conntrack lets packets outside the window pass.
+    pub tcp_be_liberal: bool,
+    /// Where `/proxyMode` and `/metrics` are served; empty for not at all.
+    pub metrics_bind_address: String,
+    /// Feature gates that are set.
+    pub feature_gates: BTreeMap<String, bool>,
 }

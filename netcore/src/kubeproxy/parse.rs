@@ -1,5 +1,7 @@
 //! Text to [`KubeProxyConfig`].
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::model::{DetectLocal, KubeProxyConfig};
@@ -10,13 +12,18 @@ use crate::text::{ParseError, line_of, scalar, scalars, yaml_documents};
 pub fn parse(text: &str) -> Result<Option<KubeProxyConfig>, ParseError> {
     let documents = yaml_documents(text)?;
     let found = documents.iter().find(|document| scalar(document.get("kind")) == "KubeProxyConfiguration");
-    Ok(found
-        .map(|document| KubeProxyConfig { cluster_cidr_line: line_of(text, &["clusterCIDR"]), ..from_value(document) }))
+    Ok(found.map(|document| KubeProxyConfig {
+        cluster_cidr_line: line_of(text, &["clusterCIDR"]),
+        mode_line: document.get("mode").map(|_| line_of(text, &["mode"])),
+        ..from_value(document)
+    }))
 }
 
 /// The configuration out of a decoded document, as `/configz` has it; lines are not known there.
 pub fn from_value(document: &Value) -> KubeProxyConfig {
     let local = document.get("detectLocal");
+    let is_set = |path: &str| document.pointer(path).and_then(Value::as_bool).unwrap_or(false);
+    let number = |path: &str| document.pointer(path).and_then(Value::as_u64);
     KubeProxyConfig {
         mode: scalar(document.get("mode")),
         cluster_cidr: scalars(document.get("clusterCIDR")).join(","),
@@ -26,8 +33,24 @@ pub fn from_value(document: &Value) -> KubeProxyConfig {
         interface_name_prefix: scalar(local.and_then(|l| l.get("interfaceNamePrefix"))),
         hostname_override: scalar(document.get("hostnameOverride")),
         node_port_addresses: scalars(document.get("nodePortAddresses")),
-        masquerade_all: document.pointer("/iptables/masqueradeAll").and_then(Value::as_bool).unwrap_or(false),
+        masquerade_all: is_set("/iptables/masqueradeAll"),
+        nftables_masquerade_all: is_set("/nftables/masqueradeAll"),
+        masquerade_bit: number("/iptables/masqueradeBit"),
+        nftables_masquerade_bit: number("/nftables/masqueradeBit"),
+        localhost_node_ports: document.pointer("/iptables/localhostNodePorts").and_then(Value::as_bool),
+        mode_line: None,
+        scheduler: scalar(document.pointer("/ipvs/scheduler")),
+        strict_arp: is_set("/ipvs/strictARP"),
+        exclude_cidrs: scalars(document.pointer("/ipvs/excludeCIDRs")),
+        tcp_be_liberal: is_set("/conntrack/tcpBeLiberal"),
+        metrics_bind_address: scalar(document.get("metricsBindAddress")),
+        feature_gates: feature_gates(document.get("featureGates")),
     }
+}
+
+fn feature_gates(value: Option<&Value>) -> BTreeMap<String, bool> {
+    let gates = value.and_then(Value::as_object).into_iter().flatten();
+    gates.filter_map(|(name, on)| Some((name.clone(), on.as_bool()?))).collect()
 }
 
 #[cfg(test)]
@@ -48,6 +71,21 @@ mod tests {
         assert_eq!(config.detect_local, DetectLocal::ClusterCidr);
         assert_eq!(config.hostname_override, "master1.taikang1.local");
         assert!(config.node_port_addresses.is_empty());
+        assert_eq!(config.mode_line, Some(9));
+    }
+
+    #[test]
+    fn what_each_mode_reads_for_itself() {
+        let text = "kind: KubeProxyConfiguration\nfeatureGates:\n  KubeProxyIPVS: false\nipvs:\n  scheduler: lc\n  \
+            strictARP: true\n  excludeCIDRs: [10.0.0.0/8]\niptables: {masqueradeBit: 13, localhostNodePorts: false}\n\
+            nftables: {masqueradeAll: true}\nconntrack: {tcpBeLiberal: true}\n";
+        let config = parse(text).unwrap().unwrap();
+        assert_eq!((config.scheduler.as_str(), config.strict_arp), ("lc", true));
+        assert_eq!(config.exclude_cidrs, ["10.0.0.0/8"]);
+        assert_eq!((config.masquerade_bit, config.localhost_node_ports), (Some(13), Some(false)));
+        assert!(config.nftables_masquerade_all && !config.masquerade_all && config.tcp_be_liberal);
+        assert_eq!(config.feature_gates.get("KubeProxyIPVS"), Some(&false));
+        assert_eq!((config.mode.as_str(), config.mode_line), ("", None));
     }
 
     #[test]

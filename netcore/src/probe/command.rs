@@ -94,6 +94,16 @@ for file in *.conf *.conflist *.json; do
   printf '\n'
 done"#;
 
+/// Prints what the folder of each kernel says of the modules that Services' traffic goes through; every
+/// kernel's, for the release that runs is known from elsewhere.
+const MODULE_FILES: &str = r#"cd "$0" || exit 3
+for file in */modules.builtin */modules.dep; do
+  [ -f "$file" ] || continue
+  printf '==> %s <==\n' "$file"
+  grep -e /ip_vs -e /nf_tables -e /nft_ -e /nf_conntrack -e /ip_tables -e /ip_set "$file"
+done
+exit 0"#;
+
 const NFT: Gate = Gate::Symbol("nft_register_expr");
 const IPSET: Gate = Gate::Symbol("ip_set_type_register");
 const TABLES: Gate = Gate::Legacy("ip_tables_names");
@@ -180,6 +190,8 @@ const BIRD: &[Way] = &[
 
 const MODULES: &[Way] = &[run(&["cat", "/proc/modules"], Sees::Kernel).way()];
 
+const AVAILABLE: &[Way] = &[run(&["sh", "-c", MODULE_FILES, PATH], Sees::Path("/lib/modules")).way()];
+
 /// Only how many there are: the table itself may have hundreds of thousands of entries.
 const CONNTRACK: &[Way] = &[run(
     &["grep", "", "/proc/sys/net/netfilter/nf_conntrack_count", "/proc/sys/net/netfilter/nf_conntrack_max"],
@@ -227,6 +239,8 @@ pub(super) const fn ways(probe: Probe) -> &'static [Way] {
         Probe::Fdb => FDB,
         Probe::Rules => RULES,
         Probe::Sysctls => SYSCTLS,
+        Probe::ProxyMetrics => &[Way::KubeProxy("/metrics")],
+        Probe::ModuleFiles => AVAILABLE,
     }
 }
 
@@ -283,11 +297,12 @@ mod tests {
             "reload",
         ];
         for command in commands() {
-            for word in command.words.iter().filter(|word| **word != CNI_FILES) {
+            for word in command.words.iter().filter(|word| ![CNI_FILES, MODULE_FILES].contains(word)) {
                 assert!(!writes.contains(word), "{:?} has {word}", command.words);
                 assert!(!word.contains(['>', ';', '|', '&', '$', '`', '\n']), "{word:?} is for no shell");
             }
         }
+        assert_eq!(MODULE_FILES.matches('>').count(), MODULE_FILES.matches("==> ").count());
         assert!(!CNI_FILES.contains('>') || CNI_FILES.matches('>').count() == CNI_FILES.matches("==> ").count());
     }
 

@@ -1,5 +1,23 @@
 //! kube-proxy: which mode it was told, which one it is in, and what its rules should be.
 
+pub mod checks;
+pub mod configured;
+pub mod evidence;
+pub mod facts;
+pub mod launch;
+pub mod lifecycle;
+pub mod manage;
 mod mode;
+pub mod modules;
+mod replacement;
+pub mod report;
+pub mod traces;
+pub mod version;
 
+pub use facts::Facts;
+pub use lifecycle::{Lifecycle, Stage};
 pub use mode::{Mode, UnknownMode};
+pub use version::Version;
+
+/// The first kernel that kube-proxy's nftables mode runs on.
+pub const NFTABLES_KERNEL: Version = Version::new(5, 13);

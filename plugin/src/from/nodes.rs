@@ -113,10 +113,16 @@ fn one_line(line: &str, file: &str) -> Option<Probe> {
         "Kernel" if line.starts_with("Kernel IP") && line.contains("routing table") => Some(Probe::Routes),
         "Destination" if line.contains("Genmask") || line.contains("Next Hop") => Some(Probe::Routes),
         "Iface" if second == "Destination" && third == "Gateway" => Some(Probe::Routes),
+        "==>" if line.ends_with("/modules.builtin <==") || line.ends_with("/modules.dep <==") => {
+            Some(Probe::ModuleFiles)
+        }
         "==>" if line.ends_with("<==") && [".conf", ".conflist", ".json"].iter().any(|end| second.ends_with(end)) => {
             Some(Probe::CniConf)
         }
         "-A" if matches!(second, "-t" | "-u" | "-f" | "--sctp-service") => Some(Probe::IpvsTable),
+        "#" if second == "HELP" && (third.starts_with("kubeproxy_") || file.contains("proxy-metrics")) => {
+            Some(Probe::ProxyMetrics)
+        }
         "BIRD" => Some(Probe::BirdProtocols),
         "0001" if second == "BIRD" => Some(Probe::BirdProtocols),
         _ if first.eq_ignore_ascii_case("name") && second.eq_ignore_ascii_case("proto") => Some(Probe::BirdProtocols),
@@ -238,6 +244,8 @@ fn by_name(file: &str) -> Option<Probe> {
         "bridge-fdb" => Probe::Fdb,
         "ip-rule" => Probe::Rules,
         "sysctl" | "sysctls" => Probe::Sysctls,
+        "kube-proxy-metrics" => Probe::ProxyMetrics,
+        "modules-available" => Probe::ModuleFiles,
         _ => return None,
     })
 }

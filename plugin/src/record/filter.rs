@@ -387,6 +387,10 @@ pub(super) fn probe(probe: Probe, text: &str) -> std::borrow::Cow<'_, str> {
     match probe {
         // Configuration files, in which anything may stand; the rest is the kernel's own.
         Probe::Configz | Probe::CniConf | Probe::BirdProtocols => mask::text(text),
+        Probe::ProxyMetrics => {
+            let kept = |line: &&str| line.contains("kubeproxy_") || line.starts_with("kubernetes_build_info");
+            text.split_inclusive('\n').filter(kept).collect::<String>().into()
+        }
         _ => text.into(),
     }
 }

@@ -43,7 +43,12 @@ pub struct Findings<'a> {
     not_checked: &'a mut Vec<Unreadable>,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    /// The findings of one check, beside those of others.
+    pub(crate) fn of(doc: &'a FindingDoc, found: &'a mut Vec<Finding>, not_checked: &'a mut Vec<Unreadable>) -> Self {
+        Self { doc, found, not_checked }
+    }
+
     /// A finding with the documented remedy.
     pub fn add(
         &mut self,
@@ -99,18 +104,23 @@ fn run_these<'a>(checks: impl IntoIterator<Item = &'a Check>, facts: &Facts) -> 
     let mut found = Vec::new();
     let mut not_checked = Vec::new();
     for check in checks {
-        let mut findings = Findings { doc: &check.doc, found: &mut found, not_checked: &mut not_checked };
+        let mut findings = Findings::of(&check.doc, &mut found, &mut not_checked);
         match missing(check, facts) {
             Missing::Nothing => (check.run)(facts, &mut findings),
             Missing::NotApplicable => {}
             Missing::Unread(reason) => findings.not_checked(reason),
         }
     }
-    found.sort_by(|a, b| (b.severity, &a.id, &a.subject, &a.message).cmp(&(a.severity, &b.id, &b.subject, &b.message)));
-    found.dedup();
+    in_order(&mut found);
     not_checked.sort();
     not_checked.dedup();
     (found, not_checked)
+}
+
+/// The worst first, then by id and subject; each once.
+pub(crate) fn in_order(found: &mut Vec<Finding>) {
+    found.sort_by(|a, b| (b.severity, &a.id, &a.subject, &a.message).cmp(&(a.severity, &b.id, &b.subject, &b.message)));
+    found.dedup();
 }
 
 /// What one check finds, and why it could not.

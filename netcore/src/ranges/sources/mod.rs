@@ -37,7 +37,7 @@ mod metrics;
 mod multus;
 mod node_args;
 mod nodes;
-mod object;
+pub(crate) mod object;
 mod openshift;
 mod ovn_kubernetes;
 mod pods;

@@ -15,17 +15,17 @@ use crate::{
 pub const FILE_ANNOTATION: &str = "kubectl-net/file";
 
 /// `metadata.name`.
-pub(super) fn name(object: &Value) -> &str {
+pub(crate) fn name(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// `metadata.namespace`.
-pub(super) fn namespace(object: &Value) -> &str {
+pub(crate) fn namespace(object: &Value) -> &str {
     object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// `configmap kube-system/kube-proxy`, `servicecidr kubernetes`.
-pub(super) fn title(resource: &Resource, object: &Value) -> String {
+pub(crate) fn title(resource: &Resource, object: &Value) -> String {
     let kind = resource.kind.to_lowercase();
     match namespace(object) {
         "" => format!("{kind} {}", name(object)),
@@ -35,14 +35,14 @@ pub(super) fn title(resource: &Resource, object: &Value) -> String {
 
 /// A ConfigMap.
 #[derive(Clone, Copy)]
-pub(super) struct ConfigMap<'a> {
+pub(crate) struct ConfigMap<'a> {
     object: &'a Value,
     file: Option<(&'a str, usize)>,
 }
 
 impl<'a> ConfigMap<'a> {
     /// The ConfigMap that was given, if it is one.
-    pub(super) fn of(given: Given<'a>) -> Option<Self> {
+    pub(crate) fn of(given: Given<'a>) -> Option<Self> {
         let Given::Object(resource, object) = given else { return None };
         if resource != &resources::CONFIGMAPS {
             return None;
@@ -53,38 +53,38 @@ impl<'a> ConfigMap<'a> {
     }
 
     /// Whether it is that one.
-    pub(super) fn is(&self, namespace_: &str, name_: &str) -> bool {
+    pub(crate) fn is(&self, namespace_: &str, name_: &str) -> bool {
         namespace(self.object) == namespace_ && name(self.object) == name_
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> &'a str {
+    pub(crate) fn name(&self) -> &'a str {
         name(self.object)
     }
 
     /// Its namespace.
-    pub(super) fn namespace(&self) -> &'a str {
+    pub(crate) fn namespace(&self) -> &'a str {
         namespace(self.object)
     }
 
     /// One entry.
-    pub(super) fn entry(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&'a str> {
         self.object.get("data")?.get(key)?.as_str()
     }
 
     /// All entries that are text.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let data = self.object.get("data").and_then(Value::as_object);
         data.into_iter().flat_map(Map::iter).filter_map(|(key, text)| Some((key.as_str(), text.as_str()?)))
     }
 
     /// `configmap kube-system/kube-proxy`, or the bare file that it stands for.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         self.file.map_or_else(|| title(&resources::CONFIGMAPS, self.object), |(file, _)| file.to_owned())
     }
 
     /// Where in it something stands: the entry and the line in its text, or the line of the bare file.
-    pub(super) fn place(&self, key: &str, line: usize) -> String {
+    pub(crate) fn place(&self, key: &str, line: usize) -> String {
         match self.file {
             Some((_, first)) => format!("line {}", first + line.max(1) - 1),
             None => format!("data.{key} line {line}"),
@@ -92,7 +92,7 @@ impl<'a> ConfigMap<'a> {
     }
 
     /// The origin of a field in the text of an entry.
-    pub(super) fn origin(
+    pub(crate) fn origin(
         &self,
         source: &'static str,
         confidence: Confidence,
@@ -119,7 +119,7 @@ pub type Arguments = BTreeMap<String, Argument>;
 
 /// The flags of words that stand at `field`: `--a=b`, `--a b`, bare `--a`, with quotes or without, also
 /// inside one word that a shell is given.
-pub(super) fn arguments(words: &[Value], field: &str) -> Arguments {
+pub(crate) fn arguments(words: &[Value], field: &str) -> Arguments {
     let mut found = Arguments::new();
     let mut open: Option<(String, String)> = None;
     for (index, word) in words.iter().enumerate() {
@@ -184,7 +184,7 @@ fn shell_words(text: &str) -> Vec<String> {
 }
 
 /// The containers of a pod, or of a workload's pod template, with the path to each.
-pub(super) fn containers(object: &Value) -> Vec<(String, &Value)> {
+pub(crate) fn containers(object: &Value) -> Vec<(String, &Value)> {
     let template = object.pointer("/spec/template/spec");
     let (base, spec) = match template {
         Some(spec) => ("spec.template.spec", Some(spec)),
@@ -195,7 +195,7 @@ pub(super) fn containers(object: &Value) -> Vec<(String, &Value)> {
 }
 
 /// The flags of a container, from `command` and `args`.
-pub(super) fn container_arguments(path: &str, container: &Value) -> Arguments {
+pub(crate) fn container_arguments(path: &str, container: &Value) -> Arguments {
     let mut all = Arguments::new();
     for part in ["command", "args"] {
         if let Some(words) = container.get(part).and_then(Value::as_array) {
@@ -206,7 +206,7 @@ pub(super) fn container_arguments(path: &str, container: &Value) -> Arguments {
 }
 
 /// Whether a container runs a program: by its name, its command, or its image.
-pub(super) fn runs(container: &Value, program: &str) -> bool {
+pub(crate) fn runs(container: &Value, program: &str) -> bool {
     let base = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
     let words = container.get("command").and_then(Value::as_array).into_iter().flatten();
     let words = words.chain(container.get("args").and_then(Value::as_array).into_iter().flatten());
