@@ -167,6 +167,30 @@ fn a_damaged_line_does_not_lose_the_rest() {
 }
 
 #[test]
+fn a_name_whose_quote_has_no_end_is_no_chain() {
+    for line in [":\"", ":\"x - [0:0]", "[1:2] -A \"x -j DROP", "-N \""] {
+        let set = Ruleset::parse(line);
+        assert_eq!((set.problems().len(), set.chain_count(), set.rule_count()), (1, 0, 0), "{line}");
+        assert_eq!(set.print(), format!("{line}\n").into_bytes());
+    }
+}
+
+#[test]
+fn targets_that_are_asked_for_again_and_again() {
+    let rules = "-A A -j LATE\n-A A -j B\n-A A -j LATE\n-A A -j DNAT\n";
+    let table = format!("*nat\n:A - [0:0]\n:B - [0:0]\n{rules}:LATE - [0:0]\n{rules}COMMIT\n");
+    let set = Ruleset::parse(format!("{table}*filter\n:A - [0:0]\n{rules}COMMIT\n"));
+    let callees = |name: &str| -> Vec<Vec<String>> {
+        let table = set.tables().find(|table| table.name() == Some(name)).unwrap();
+        let graph = Graph::of(table);
+        table.chains().map(|chain| graph.calls(chain).map(|to| to.name().to_owned()).collect()).collect()
+    };
+    let called = ["LATE", "B", "LATE", "LATE", "B", "LATE"].map(str::to_owned).to_vec();
+    assert_eq!(callees("nat"), [called, vec![], vec![]]);
+    assert_eq!(callees("filter"), [Vec::<String>::new()], "another table's chains are not this one's");
+}
+
+#[test]
 fn a_cut_text_is_noticed() {
     let cut = NAT.split("COMMIT").next().unwrap();
     let set = Ruleset::parse(cut);

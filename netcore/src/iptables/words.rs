@@ -1,5 +1,7 @@
 //! The words of a rule: split at blanks outside double quotes, as `iptables-restore` splits.
 
+use memchr::memmem::Finder;
+
 use super::text::narrow;
 
 /// A word with its quotes, and where it starts in the rule's text.
@@ -52,26 +54,35 @@ impl<'a> Iterator for Words<'a> {
         let bytes = self.text.as_bytes();
         let rest = bytes.get(self.at..)?;
         let start = self.at + rest.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
-        let mut end = start;
-        let mut quoted = false;
-        while let Some(byte) = bytes.get(end) {
-            match byte {
-                b'\\' if quoted => end += 1,
-                b'"' => quoted = !quoted,
-                b' ' | b'\t' if !quoted => break,
-                _ => {}
-            }
-            end += 1;
-        }
-        let mut end = end.min(bytes.len());
-        // a backslash before a letter of several bytes
-        while !self.text.is_char_boundary(end) {
-            end += 1;
-        }
+        let word = bytes.get(start..).unwrap_or_default();
+        let plain = word.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'"')).unwrap_or(word.len());
+        let end = if word.get(plain) == Some(&b'"') { quoted_end(self.text, start + plain) } else { start + plain };
         self.at = end;
         self.last = start;
         Some(Word { raw: self.text.get(start..end)?, at: start })
     }
+}
+
+/// Where a word ends in which a quote stands at `at`.
+fn quoted_end(text: &str, at: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut end = at;
+    let mut quoted = false;
+    while let Some(byte) = bytes.get(end) {
+        match byte {
+            b'\\' if quoted => end += 1,
+            b'"' => quoted = !quoted,
+            b' ' | b'\t' if !quoted => break,
+            _ => {}
+        }
+        end += 1;
+    }
+    let mut end = end.min(bytes.len());
+    // a backslash before a letter of several bytes
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    end
 }
 
 /// Whether a quoted part of the word is never closed.
@@ -88,25 +99,37 @@ pub(super) fn is_open(word: &str) -> bool {
     quoted
 }
 
-/// Where the name of the target starts in the part of a rule after its chain, which starts with the
-/// blank after the name. 0 where there is none.
-pub(super) fn target_at(spec: &str) -> u32 {
-    let bytes = spec.as_bytes();
-    let found = memchr::memmem::find(bytes, b" -j ").or_else(|| memchr::memmem::find(bytes, b" -g "));
-    if let Some(at) = found {
-        let head = bytes.get(..at).unwrap_or_default();
-        let mut quotes = 0_usize;
-        let plain = memchr::memchr2_iter(b'"', b'\\', head).all(|place| {
-            quotes += 1;
-            head.get(place) == Some(&b'"')
-        });
-        if plain && quotes.is_multiple_of(2) {
-            return Words::from(spec, at + 4).peek().map_or(0, |word| narrow(word.at));
-        }
-    } else if !spec.contains("--jump") && !spec.contains("--goto") && !spec.contains('\t') {
-        return 0;
+/// Finds the targets of rules.
+#[derive(Debug)]
+pub(super) struct Targets {
+    jump: Finder<'static>,
+    goto: Finder<'static>,
+}
+
+impl Targets {
+    pub(super) fn new() -> Self {
+        Self { jump: Finder::new(" -j "), goto: Finder::new(" -g ") }
     }
-    slow_target_at(spec)
+
+    /// Where the name of the target starts in the part of a rule after its chain, which starts with the
+    /// blank after the name. 0 where there is none.
+    pub(super) fn find(&self, spec: &str) -> u32 {
+        let bytes = spec.as_bytes();
+        if let Some(at) = self.jump.find(bytes).or_else(|| self.goto.find(bytes)) {
+            let head = bytes.get(..at).unwrap_or_default();
+            let mut quotes = 0_usize;
+            let plain = memchr::memchr2_iter(b'"', b'\\', head).all(|place| {
+                quotes += 1;
+                head.get(place) == Some(&b'"')
+            });
+            if plain && quotes.is_multiple_of(2) {
+                return Words::from(spec, at + 4).peek().map_or(0, |word| narrow(word.at));
+            }
+        } else if !spec.contains("--jump") && !spec.contains("--goto") && !spec.contains('\t') {
+            return 0;
+        }
+        slow_target_at(spec)
+    }
 }
 
 fn slow_target_at(spec: &str) -> u32 {
@@ -151,11 +174,12 @@ mod tests {
 
     #[test]
     fn the_target_is_not_in_a_comment() {
-        let at = |text: &str| text.get(target_at(text) as usize..).unwrap().split(' ').next().unwrap().to_owned();
+        let at =
+            |text: &str| text.get(Targets::new().find(text) as usize..).unwrap().split(' ').next().unwrap().to_owned();
         assert_eq!(at(r#" -m comment --comment "x -j NO" -j YES"#), "YES");
         assert_eq!(at(r#" -m comment --comment "x \" -j NO" -g YES"#), "YES");
         assert_eq!(at(" -p tcp --jump YES"), "YES");
-        assert_eq!(target_at(r#" -m comment --comment "x -j NO""#), 0);
-        assert_eq!(target_at(" -j "), 0);
+        assert_eq!(Targets::new().find(r#" -m comment --comment "x -j NO""#), 0);
+        assert_eq!(Targets::new().find(" -j "), 0);
     }
 }

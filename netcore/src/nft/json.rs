@@ -22,6 +22,8 @@ pub(super) type Read<T> = Result<T, Fault>;
 #[derive(Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
+    /// The bytes up to the first that is not UTF-8.
+    text: &'a str,
     pub(super) at: usize,
     depth: u32,
     /// What was known and yet not as expected; the text of it was kept instead.
@@ -33,7 +35,22 @@ const NOTES: usize = 1000;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0, noted: Vec::new() }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default(),
+        };
+        Self { bytes, text, at: 0, depth: 0, noted: Vec::new() }
+    }
+
+    /// Over a text that is known to be UTF-8.
+    fn over(text: &'a str) -> Self {
+        Self { bytes: text.as_bytes(), text, at: 0, depth: 0, noted: Vec::new() }
+    }
+
+    /// A part of the input; nothing where it is not UTF-8.
+    fn part(&self, begin: usize, end: usize) -> Option<&'a str> {
+        let known = self.text.get(begin..end);
+        known.or_else(|| std::str::from_utf8(self.bytes.get(begin..end).unwrap_or_default()).ok())
     }
 
     /// From another place, at the top.
@@ -84,7 +101,21 @@ impl<'a> Reader<'a> {
     pub(super) fn string(&mut self) -> Read<Cow<'a, str>> {
         self.expect(b'"', "not a string")?;
         let begin = self.at;
-        let mut escaped = false;
+        let rest = self.bytes.get(begin..).unwrap_or_default();
+        // nearly all are short and plain
+        let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).unwrap_or(rest.len());
+        if rest.get(plain) != Some(&b'"') {
+            return self.escaped_string(begin);
+        }
+        self.at = begin + plain + 1;
+        match self.part(begin, begin + plain) {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => Err(Fault { at: begin, reason: "a string that is not UTF-8", unknown: false }),
+        }
+    }
+
+    /// A string with a backslash or a control character in it, or no end.
+    fn escaped_string(&mut self, begin: usize) -> Read<Cow<'a, str>> {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
@@ -95,18 +126,14 @@ impl<'a> Reader<'a> {
             if rest.get(found) == Some(&b'"') {
                 break;
             }
-            escaped = true;
             self.at += 1;
         }
         let inside = self.bytes.get(begin..self.at - 1).unwrap_or_default();
         if inside.iter().any(|byte| *byte < b' ') {
             return Err(Fault { at: begin, reason: "a control character in a string", unknown: false });
         }
-        let Ok(text) = std::str::from_utf8(inside) else {
+        if std::str::from_utf8(inside).is_err() {
             return Err(Fault { at: begin, reason: "a string that is not UTF-8", unknown: false });
-        };
-        if !escaped {
-            return Ok(Cow::Borrowed(text));
         }
         let quoted = self.bytes.get(begin - 1..self.at).unwrap_or_default();
         match serde_json::from_slice::<String>(quoted) {
@@ -165,14 +192,20 @@ impl<'a> Reader<'a> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let end = rest.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.')));
         let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        let text = std::str::from_utf8(word).unwrap_or_default();
+        let text = self.part(self.at, self.at + word.len()).unwrap_or_default();
+        let whole = |text: &str| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && !digits.is_empty()
+                && (digits.len() == 1 || !digits.starts_with('0'))
+        };
         let number = |text: &str| {
             let digits = text.strip_prefix('-').unwrap_or(text);
             digits.starts_with(|c: char| c.is_ascii_digit())
                 && (digits == "0" || !digits.starts_with('0') || digits.starts_with("0.") || digits.starts_with("0e"))
                 && text.parse::<f64>().is_ok()
         };
-        if !matches!(text, "true" | "false" | "null") && !number(text) {
+        if !whole(text) && !matches!(text, "true" | "false" | "null") && !number(text) {
             return self.fault(if rest.is_empty() {
                 "the text ends here, inside a value"
             } else {
@@ -208,9 +241,9 @@ impl<'a> Reader<'a> {
 
     /// What was read since `begin`.
     pub(super) fn since(&self, begin: usize) -> Read<&'a str> {
-        match std::str::from_utf8(self.bytes.get(begin..self.at).unwrap_or_default()) {
-            Ok(text) => Ok(text),
-            Err(_) => Err(Fault { at: begin, reason: "a value that is not UTF-8", unknown: false }),
+        match self.part(begin, self.at) {
+            Some(text) => Ok(text),
+            None => Err(Fault { at: begin, reason: "a value that is not UTF-8", unknown: false }),
         }
     }
 
@@ -368,7 +401,7 @@ pub struct Lazy<'a, T> {
 impl<'a, T: Json<'a>> Lazy<'a, T> {
     /// The values in order.
     pub fn iter(&self) -> LazyIter<'a, T> {
-        LazyIter { reader: Reader::new(self.text.as_bytes()), begun: false, typed: std::marker::PhantomData }
+        LazyIter { reader: Reader::over(self.text), begun: false, typed: std::marker::PhantomData }
     }
 }
 

@@ -8,8 +8,10 @@ mod rules;
 mod tables;
 
 use super::{
+    chains::RecentGoals,
     model::{Assumed, NoteKind, NoteRecord, Problem, Ruleset},
     text::{Span, Text, narrow},
+    words::Targets,
 };
 use around::{Header, first_word, header, is_command_error, is_prompt};
 pub(super) use line::read_counters;
@@ -48,13 +50,24 @@ struct Reader<'a> {
     unresolved: Vec<u32>,
     /// The chain of the last rule.
     last: u32,
+    recent: RecentGoals,
+    targets: Targets,
     /// Headers that say `Generated`, less those that say `Completed`.
     open_headers: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(assumed: &'a Assumed) -> Self {
-        Self { set: Ruleset::default(), assumed, table: None, unresolved: Vec::new(), last: 0, open_headers: 0 }
+        Self {
+            set: Ruleset::default(),
+            assumed,
+            table: None,
+            unresolved: Vec::new(),
+            last: 0,
+            recent: RecentGoals::default(),
+            targets: Targets::new(),
+            open_headers: 0,
+        }
     }
 
     fn read(&mut self, text: &Text) {

@@ -3,7 +3,7 @@
 use super::super::{
     model::{Declared, Goal, Policy, RuleRecord},
     text::{Span, narrow},
-    words::{Words, is_goto, target_at},
+    words::Words,
 };
 use super::{Header, Line, Reader, read_counters};
 
@@ -30,6 +30,9 @@ impl Reader<'_> {
             self.damaged(&whole_line, line.start - at, command, "no chain's name follows");
             return;
         };
+        if self.is_cut_name(&whole_line, &name, line.start - at) {
+            return;
+        }
         match command {
             "-A" | "--append" => self.rule(line, at, name.raw, name.at, pending),
             "-N" | "--new-chain" | "--new" => {
@@ -62,16 +65,13 @@ impl Reader<'_> {
         pending: &mut Option<Header<'_>>,
     ) {
         let table = self.current(line, pending);
-        let chain = match self.nearby(table, name, line.whole) {
-            Some(chain) => chain,
-            None => self.add_chain(line, table, name, Declared::Never, None, Span::default()),
-        };
+        let chain = self.chain_of_rule(line, table, name);
         self.last = chain;
         let from = name_at + name.len();
         let spec = line.content.get(from..).unwrap_or_default().trim_end_matches([' ', '\t']);
-        let target = target_at(spec);
+        let target = self.targets.find(spec);
         let rule = narrow(self.set.rules.len());
-        let goal = if target == 0 { Goal::NONE } else { self.goal(table, rule, spec, target, line.whole) };
+        let goal = if target == 0 { Goal::NONE } else { self.goal(table, rule, spec, target, line) };
         if let (Some(record), Some(table)) =
             (self.set.chains.get_mut(chain as usize), self.set.tables.get_mut(table as usize))
         {
@@ -92,14 +92,14 @@ impl Reader<'_> {
         });
     }
 
-    pub(super) fn goal(&mut self, table: u32, rule: u32, spec: &str, target: u32, whole: &str) -> Goal {
+    pub(super) fn goal(&mut self, table: u32, rule: u32, spec: &str, target: u32, line: &Line<'_>) -> Goal {
         let name = Words::from(spec, target as usize).next().map_or("", |word| word.raw);
-        let before = spec.get(..target as usize).unwrap_or_default().trim_end();
-        let goto = is_goto(before.rsplit([' ', '\t']).next().unwrap_or_default());
+        let before = spec.as_bytes().get(..target as usize).unwrap_or_default().trim_ascii_end();
+        let goto = before.ends_with(b"-g") || before.ends_with(b"--goto");
         if matches!(name, "ACCEPT" | "DROP" | "RETURN") && !goto {
             return Goal::TARGET;
         }
-        if let Some(chain) = self.find(table, name, whole) {
+        if let Some(chain) = self.find(table, name, line) {
             return Goal::chain(chain, goto);
         }
         self.unresolved.push(rule);

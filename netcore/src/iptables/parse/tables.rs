@@ -1,6 +1,7 @@
 //! Where dumps and tables start and end.
 
 use super::super::{
+    chains::RecentGoals,
     model::{DumpRecord, Goal, NoteKind, Problem, TableRecord},
     text::{Span, narrow},
     words::Words,
@@ -82,16 +83,18 @@ impl Reader<'_> {
     /// Resolves what was not declared before it was used, and puts the rules in order.
     pub(super) fn end_of_table(&mut self, line: &Line<'_>) {
         let Some(index) = self.table.take() else { return };
+        self.recent = RecentGoals::default();
         for rule in std::mem::take(&mut self.unresolved) {
             let Some(record) = self.set.rules.get(rule as usize) else { continue };
             let spec = line.get(record.spec);
             let name = Words::from(spec, record.target_at as usize).next().map_or("", |word| word.raw);
             let goto = matches!(record.goal, Goal::GOTO_TARGET);
-            let chain = self.find(index, name, line.whole);
+            let chain = self.find(index, name, line);
             if let (Some(chain), Some(record)) = (chain, self.set.rules.get_mut(rule as usize)) {
                 record.goal = Goal::chain(chain, goto);
             }
         }
+        self.recent = RecentGoals::default();
         let Some(table) = self.set.tables.get_mut(index as usize) else { return };
         table.chains.1 = narrow(self.set.chains.len());
         table.rules.1 = narrow(self.set.rules.len());
