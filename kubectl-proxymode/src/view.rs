@@ -80,7 +80,12 @@ fn several(nodes: &[NodeRow]) -> String {
         *count.entry(mode).or_default() += 1;
     }
     let parts: Vec<String> = count.iter().map(|(mode, nodes)| format!("{mode} on {}", of_nodes(*nodes))).collect();
-    if parts.is_empty() { "not known".to_owned() } else { parts.join(", ") }
+    let replaced = !nodes.is_empty() && nodes.iter().all(|node| node.state == ProxyState::Replaced);
+    match parts.as_slice() {
+        [] if replaced => "nothing, for kube-proxy is replaced".to_owned(),
+        [] => "not known".to_owned(),
+        _ => parts.join(", "),
+    }
 }
 
 /// What of a node is shown; equal ones are folded.

@@ -202,7 +202,7 @@ pub struct Configured {
     pub explicit: Option<bool>,
     /// Where it is set; null where there are several places or none.
     pub source: Option<ConfigSource>,
-    /// The field or line there.
+    /// The field or line there; of several places the first.
     pub place: Option<String>,
     /// The algorithm of ipvs mode, where that is the mode: `rr` unless another is set.
     pub scheduler: Option<String>,
@@ -257,7 +257,10 @@ pub fn of_all(facts: &Facts) -> Configured {
         mode: if modes.len() == 1 { first.and_then(|told| told.mode) } else { None },
         explicit: first.filter(|_| modes.len() == 1).map(Told::is_explicit),
         source: if let [one] = sources.as_slice() { Some((*one).clone()) } else { None },
-        place: first.filter(|_| sources.len() == 1).map(|told| told.place.clone()),
+        place: first.filter(|_| modes.len() == 1).map(|told| match sources.len() {
+            1 => told.place.clone(),
+            n => format!("{} and {} more", told.place, n - 1),
+        }),
         scheduler: first.filter(|told| modes.len() == 1 && told.mode == Some(Mode::Ipvs)).and_then(scheduler),
         distribution,
         switchable,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Mode, Version, launch::Launch, modules::Modules, traces::Traces, version};
+use super::{Mode, Version, launch::Launch, modules::Modules, traces::Traces};
 use crate::{
     cluster::{ReadStatus, Resource, distribution, resources, wire},
     finding::Unreadable,
@@ -53,8 +53,8 @@ pub struct Workload {
     pub launch: Launch,
     /// Labels of its pods.
     pub selector: BTreeMap<String, String>,
-    /// On how many nodes it is to run; none where the status is not there.
-    pub desired: Option<u64>,
+    /// On how many nodes it has pods; none where the status is not there.
+    pub scheduled: Option<u64>,
     /// It runs on Windows nodes only.
     pub windows: bool,
     /// `RollingUpdate`, `OnDelete`.
@@ -261,7 +261,7 @@ impl Facts {
         let text = |path: &str| scalar(whole.pointer(path));
         self.workloads.push(Workload {
             selector: selector.into_iter().flatten().map(|(key, value)| (key.clone(), scalar(Some(value)))).collect(),
-            desired: whole.pointer("/status/desiredNumberScheduled").and_then(Value::as_u64),
+            scheduled: whole.pointer("/status/currentNumberScheduled").and_then(Value::as_u64),
             windows: text("/spec/template/spec/nodeSelector/kubernetes.io~1os") == "windows"
                 || launch.flag("proxy-mode") == Some("kernelspace"),
             update_strategy: text("/spec/updateStrategy/type"),
@@ -386,6 +386,14 @@ impl Facts {
         lists.peek().is_some() && lists.all(|(_, status)| *status == ReadStatus::Complete)
     }
 
+    /// Whether a node without a pod of kube-proxy is known to have none: pods were read, and were found
+    /// elsewhere, or the DaemonSet says itself that it has none.
+    pub fn misses_pods(&self) -> bool {
+        let linux = || self.workloads.iter().filter(|workload| !workload.windows);
+        let none = linux().next().is_some() && linux().all(|workload| workload.scheduled == Some(0));
+        self.pods_were_read() && linux().next().is_some() && (!self.pods.is_empty() || none)
+    }
+
     /// The pod of kube-proxy on a node.
     pub fn pod_on(&self, node: &str) -> Option<&ProxyPod> {
         // where several are there, one that runs
@@ -396,10 +404,9 @@ impl Facts {
     /// The version of kube-proxy on a node: what it says of itself, else its image's tag.
     pub fn proxy_version(&self, node: &str) -> Option<String> {
         let metrics = self.readings.get(node).and_then(|reading| reading.metrics.as_ref());
-        metrics.and_then(|metrics| metrics.version.clone()).or_else(|| {
-            let image = self.pod_on(node).map(|pod| pod.launch.image.as_str())?;
-            version::of_image(image).map(str::to_owned)
-        })
+        metrics
+            .and_then(|metrics| metrics.version.clone())
+            .or_else(|| self.pod_on(node).and_then(|pod| pod.launch.version()))
     }
 
     /// The version of kube-proxy that decides: the lowest that runs, else the API server's.
@@ -409,7 +416,7 @@ impl Facts {
         running
             .or_else(|| {
                 let images = self.workloads.iter().filter(|workload| !workload.windows);
-                images.filter_map(|workload| version::of_image(&workload.launch.image)?.parse().ok()).min()
+                images.filter_map(|workload| workload.launch.version()?.parse().ok()).min()
             })
             .or_else(|| self.version.as_deref()?.parse().ok())
     }

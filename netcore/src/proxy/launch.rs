@@ -51,6 +51,11 @@ impl Launch {
         Some(Self { image: scalar(container.get("image")), file, names_node, arguments })
     }
 
+    /// The version of kube-proxy, as its image's tag has it.
+    pub fn version(&self) -> Option<String> {
+        super::version::of_image(&self.image, &["kube-proxy", "hyperkube", "hardened-kubernetes"])
+    }
+
     /// The value of a flag that counts: with `--config`, no other flag does but `--hostname-override` and
     /// those of logging.
     pub fn flag(&self, name: &str) -> Option<&str> {
@@ -71,7 +76,15 @@ fn runs_it(container: &Value) -> bool {
 }
 
 fn config_file(path: &str, container: &Value, spec: &Value) -> ConfigFile {
-    let on_disk = || ConfigFile::Path(path.to_owned());
+    let volumes = || spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
+    // an object that was cut down may have its volumes and not where they are mounted
+    let on_disk = || {
+        let mut maps = volumes().filter_map(|volume| volume.pointer("/configMap/name"));
+        match (container.get("volumeMounts"), maps.next(), maps.next(), path.rsplit('/').next()) {
+            (None, Some(map), None, Some(key)) => ConfigFile::Entry { name: scalar(Some(map)), key: key.to_owned() },
+            _ => ConfigFile::Path(path.to_owned()),
+        }
+    };
     let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
     let below = |mount: &&Value| {
         let at = scalar(mount.get("mountPath"));
@@ -87,8 +100,7 @@ fn config_file(path: &str, container: &Value, spec: &Value) -> ConfigFile {
     let inside =
         [below.trim_matches('/'), inside].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
     let name = scalar(mount.get("name"));
-    let mut volumes = spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
-    let Some(volume) = volumes.find(|volume| scalar(volume.get("name")) == name) else { return on_disk() };
+    let Some(volume) = volumes().find(|volume| scalar(volume.get("name")) == name) else { return on_disk() };
     let projected = volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten();
     let maps = std::iter::once(volume).chain(projected).filter_map(|source| source.get("configMap"));
     for map in maps {

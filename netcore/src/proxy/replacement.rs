@@ -90,8 +90,7 @@ fn take_daemonset(title: &str, name: &str, whole: &Value, facts: &mut Facts) {
                 facts.settings.insert("kube-vip", (String::new(), title.to_owned()));
             }
             "node" if name == "calico-node" || name == "canal" => {
-                let version = scalar(container.get("image"));
-                let version = super::version::of_image(&version).unwrap_or_default().to_owned();
+                let version = super::version::of_image(&scalar(container.get("image")), &["node"]).unwrap_or_default();
                 facts.settings.insert("calico-version", (version, title.to_owned()));
             }
             _ => {}

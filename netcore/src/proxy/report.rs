@@ -218,14 +218,13 @@ fn state(facts: &Facts, name: &str) -> ProxyState {
     if facts.readings.get(name).is_some_and(|reading| reading.proxy_mode.is_some()) {
         return ProxyState::Running;
     }
-    let pods_known = facts.pods_were_read();
     match facts.pod_on(name) {
         Some(pod) if pod.ready == Some(false) && (pod.waiting.is_some() || pod.restarts > 0) => ProxyState::Failing,
         Some(_) => ProxyState::Running,
         None if facts.replacements.iter().any(|replacement| replacement.whole) => ProxyState::Replaced,
         // k3s and the like have no pod
         None if node.is_some_and(|node| node.node_args.is_some()) => ProxyState::Unknown,
-        None if node.is_some() && pods_known && !facts.workloads.is_empty() => ProxyState::Absent,
+        None if node.is_some() && facts.misses_pods() => ProxyState::Absent,
         None => ProxyState::Unknown,
     }
 }

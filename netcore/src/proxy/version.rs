@@ -47,11 +47,13 @@ impl FromStr for Version {
     }
 }
 
-/// The version in an image's tag: `v1.36.3` of `registry.k8s.io/kube-proxy:v1.36.3@sha256:…`.
-pub fn of_image(image: &str) -> Option<&str> {
+/// The version in an image's tag: `v1.36.3` of `registry.k8s.io/kube-proxy:v1.36.3@sha256:…`; nothing
+/// where the image is another program's.
+pub fn of_image(image: &str, programs: &[&str]) -> Option<String> {
     let name = image.split('@').next()?.rsplit('/').next()?;
-    let (_, tag) = name.split_once(':')?;
-    tag.parse::<Version>().is_ok().then_some(tag)
+    let (name, tag) = name.split_once(':')?;
+    let tag = programs.iter().any(|program| name.contains(program)).then_some(tag)?;
+    tag.parse::<Version>().is_ok().then(|| tag.to_owned())
 }
 
 #[cfg(test)]
@@ -78,12 +80,14 @@ mod tests {
 
     #[test]
     fn tags_of_images() {
-        assert_eq!(of_image("registry.k8s.io/kube-proxy:v1.36.3@sha256:ab"), Some("v1.36.3"));
-        assert_eq!(of_image("localhost:5000/kube-proxy"), None);
-        assert_eq!(of_image("localhost:5000/kube-proxy:latest"), None);
+        let of = |image| of_image(image, &["kube-proxy"]);
+        assert_eq!(of("registry.k8s.io/kube-proxy:v1.36.3@sha256:ab").as_deref(), Some("v1.36.3"));
         assert_eq!(
-            of_image("602401143452.dkr.ecr.eu-west-1.amazonaws.com/eks/kube-proxy:v1.33.0-eksbuild.2"),
-            Some("v1.33.0-eksbuild.2")
+            of("x.dkr.ecr.eu-west-1.amazonaws.com/eks/kube-proxy:v1.33.0-eksbuild.2").unwrap(),
+            "v1.33.0-eksbuild.2"
         );
+        for image in ["localhost:5000/kube-proxy", "localhost:5000/kube-proxy:latest", "registry.k8s.io/pause:3.10"] {
+            assert_eq!(of(image), None, "{image}");
+        }
     }
 }

@@ -41,3 +41,6 @@ pub fn run(facts: &Facts, report: &ProxyModeReport) -> (Vec<Finding>, Vec<Unread
     not_checked.dedup();
     (found, not_checked)
 }
+
+#[cfg(test)]
+mod tests;
