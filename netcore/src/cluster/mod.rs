@@ -2,6 +2,7 @@
 
 pub mod distribution;
 mod item;
+pub mod object;
 mod resource;
 pub mod wire;
 

@@ -157,6 +157,12 @@ lean! {
         cluster_ip: String = (string, tag = "3") [rename = "clusterIP", deserialize_with = "nullable"];
         /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`.
         r#type: String = (string, tag = "4") [rename = "type", deserialize_with = "nullable"];
+        /// Ports.
+        ports: Vec<ServicePort> = (message, repeated, tag = "1") [deserialize_with = "nullable"];
+        /// `None`, `ClientIP`.
+        session_affinity: String = (string, tag = "7") [deserialize_with = "nullable"];
+        /// `Cluster`, `Local`.
+        external_traffic_policy: String = (string, tag = "11") [deserialize_with = "nullable"];
         /// Addresses that somebody routes to the nodes.
         external_ips: Vec<String> = (string, repeated, tag = "5") [rename = "externalIPs", deserialize_with = "nullable"];
         /// The load balancer's address that was asked for.
@@ -165,6 +171,18 @@ lean! {
         load_balancer_source_ranges: Vec<String> = (string, repeated, tag = "9") [deserialize_with = "nullable"];
         /// All ClusterIPs, one per family.
         cluster_ips: Vec<String> = (string, repeated, tag = "18") [rename = "clusterIPs", deserialize_with = "nullable"];
+    }
+
+    /// One port of a Service.
+    ServicePort {
+        /// Its name; empty for the only one.
+        name: String = (string, tag = "1") [deserialize_with = "nullable"];
+        /// `TCP`, `UDP`, `SCTP`; empty for TCP.
+        protocol: String = (string, tag = "2") [deserialize_with = "nullable"];
+        /// The port.
+        port: i32 = (int32, tag = "3") [deserialize_with = "nullable"];
+        /// The nodes' port; 0 for none.
+        node_port: i32 = (int32, tag = "5") [deserialize_with = "nullable"];
     }
 
     /// A Service's status.

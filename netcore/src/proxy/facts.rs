@@ -6,7 +6,11 @@ use serde_json::Value;
 
 use super::{Mode, Version, launch::Launch, modules::Modules, traces::Traces};
 use crate::{
-    cluster::{ReadStatus, Resource, distribution, resources, wire},
+    cluster::{
+        ReadStatus, Resource, distribution,
+        object::{changed, field_managers},
+        resources, wire,
+    },
     finding::Unreadable,
     kubeproxy::{self, KubeProxyConfig},
     probe::{Probe, UNNAMED},
@@ -461,21 +465,8 @@ fn managers(whole: &Value) -> BTreeSet<String> {
     }
     let owners = whole.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
     found.extend(owners.map(|owner| format!("{} {}", scalar(owner.get("kind")), scalar(owner.get("name")))));
-    let fields = whole.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
-    for field in fields {
-        let manager = scalar(field.get("manager"));
-        let known = ["eks", "helm", "argocd-controller", "kustomize-controller", "talos", "addon-manager"];
-        if known.iter().any(|known| manager == *known || manager.starts_with(&format!("{known}-"))) {
-            found.insert(manager);
-        }
-    }
+    found.extend(field_managers(whole));
     found
-}
-
-/// When an object was last written, as its field managers tell.
-fn changed(whole: &Value) -> Option<String> {
-    let fields = whole.pointer("/metadata/managedFields").and_then(Value::as_array)?;
-    fields.iter().map(|field| scalar(field.get("time"))).filter(|time| !time.is_empty()).max()
 }
 
 /// The mode, the version and the counters of kube-proxy's metrics.

@@ -53,10 +53,10 @@ pub(super) fn switchable(facts: &Facts, distribution: Option<&str>, told: Option
         return (false, format!("{manager} manages it and would revert an edit: change it there"));
     }
     match told {
-        Some(told) if told.configuration.is_some() => (
-            true,
-            format!("{} is kube-proxy's own source; kubespray writes it again from kube_proxy_mode", told.source),
-        ),
+        Some(told) if told.configuration.is_some() && distribution == Some("kubeadm") => {
+            (true, format!("kube-proxy reads {}; where kubespray made it, set its kube_proxy_mode too", told.source))
+        }
+        Some(told) if told.configuration.is_some() => (true, format!("kube-proxy reads {}", told.source)),
         Some(told) if told.source.kind == "DaemonSet" => {
             (true, format!("the flag --proxy-mode of {} decides", told.source))
         }

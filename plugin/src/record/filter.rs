@@ -1,7 +1,10 @@
 //! What of an object a recording keeps: lists of what may be kept, for each kind. Whatever is kept is
 //! masked too.
 
-use netcore::{cluster::Resource, probe::Probe};
+use netcore::{
+    cluster::{Resource, object},
+    probe::Probe,
+};
 use serde_json::{Map, Value, json};
 
 use super::mask;
@@ -9,9 +12,11 @@ use crate::from::recording::SERVING_CERTIFICATE;
 
 /// Annotations that say something about a network; an end in `/` or `.` or `-` is a beginning.
 const ANNOTATIONS: &[&str] = &[
+    "argocd.argoproj.io/",
     "cloud.google.com/",
     "flannel.alpha.coreos.com/",
     "io.cilium.network.",
+    "k0sproject.io/config-hash",
     "k3s.io/internal-ip",
     "k3s.io/node-args",
     "k8s.ovn.org/",
@@ -20,11 +25,14 @@ const ANNOTATIONS: &[&str] = &[
     "kube-vip.io/",
     "kubeadm.alpha.kubernetes.io/",
     "kubectl-net/",
+    "kubernetes.io/config.source",
+    "meta.helm.sh/release-name",
     "network.cilium.io/",
     "networking.gke.io/",
     "node.antrea.io/",
     "ovn.kubernetes.io/",
     "projectcalico.org/",
+    "resources.gardener.cloud/origin",
     "rke2.io/internal-ip",
     "rke2.io/node-args",
 ];
@@ -132,6 +140,7 @@ const META: &[&str] = &[
 const POD: &[&str] = &[
     "nodeName",
     "hostNetwork",
+    "nodeSelector",
     "containers.name",
     "containers.image",
     "containers.command",
@@ -165,8 +174,23 @@ fn fields(resource: &Resource) -> Option<&'static [&'static str]> {
             "status.addresses",
             "status.nodeInfo",
         ],
-        "Pod" => &["status.phase", "status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"],
-        "DaemonSet" | "Deployment" => &["spec.selector", "spec.replicas", "spec.template.metadata", "status"],
+        "Pod" => &[
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.hostIP",
+            "status.hostIPs",
+            "status.startTime",
+            "status.containerStatuses.name",
+            "status.containerStatuses.ready",
+            "status.containerStatuses.restartCount",
+            "status.containerStatuses.state.running.startedAt",
+            "status.containerStatuses.state.terminated.reason",
+            "status.containerStatuses.state.waiting.reason",
+        ],
+        "DaemonSet" | "Deployment" => {
+            &["spec.selector", "spec.replicas", "spec.updateStrategy", "spec.template.metadata", "status"]
+        }
         "Service" => &[
             "spec.clusterIP",
             "spec.clusterIPs",
@@ -190,7 +214,7 @@ fn fields(resource: &Resource) -> Option<&'static [&'static str]> {
         "Event" => {
             &["reason", "message", "type", "count", "involvedObject", "firstTimestamp", "lastTimestamp", "eventTime"]
         }
-        "ConfigMap" => &["data"],
+        "ConfigMap" => &["data", "immutable"],
         "EndpointSlice" => &["addressType", "endpoints", "ports"],
         "ServiceCIDR" | "IPAddress" => &["spec", "status"],
         "Installation" => &[
@@ -238,6 +262,9 @@ pub(super) fn object(resource: &Resource, version: &str, whole: &Value) -> Value
     }
     annotations(kept.pointer_mut("/metadata"));
     annotations(kept.pointer_mut("/spec/template/metadata"));
+    if matches!(resource.kind, "ConfigMap" | "DaemonSet") {
+        field_managers(whole, &mut kept);
+    }
     if let Some(Value::Object(data)) = kept.get_mut("data") {
         config(data);
     }
@@ -290,6 +317,24 @@ fn annotations(metadata: Option<&mut Value>) {
         annotations.retain(|name, _| listed(ANNOTATIONS, name));
         if annotations.is_empty() {
             metadata.remove("annotations");
+        }
+    }
+}
+
+/// What of the field managers a report uses: when the object was last written, and who of those that
+/// would write it again.
+fn field_managers(whole: &Value, kept: &mut Value) {
+    let mut notes = Vec::new();
+    notes.extend(object::changed(whole).map(|time| (object::CHANGED_ANNOTATION, time)));
+    let managers = object::field_managers(whole);
+    if !managers.is_empty() {
+        notes.push((object::MANAGERS_ANNOTATION, managers.join(",")));
+    }
+    let Some(metadata) = kept.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    for (name, value) in notes {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(name.to_owned(), value.into());
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use netcore::{
     cluster::ReadStatus,
     finding::FindingDoc,
+    proxy::{self, report::ProxyModeReport},
     ranges::{
         Facts, Want, checks,
         free::FreeRangeList,
@@ -54,8 +55,10 @@ pub(crate) fn docs(check: bool) -> Result<(), Error> {
 
 fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     let cidr: Vec<&FindingDoc> = checks::ALL.iter().copied().flatten().map(|check| &check.doc).collect();
+    let proxy: Vec<&FindingDoc> = proxy::checks::ALL.iter().copied().flatten().map(|check| &check.doc).collect();
     Ok(vec![
-        ("findings.md".into(), findings(&[("kubectl netcidr", cidr)])),
+        ("findings.md".into(), findings(&[("kubectl netcidr", cidr), ("kubectl proxymode", proxy)])),
+        ("rbac/proxymode.yaml".into(), PROXYMODE.to_owned()),
         ("rbac/netcidr.yaml".into(), netcidr_role()),
         ("rbac/nodes-exec.yaml".into(), NODES_EXEC.to_owned()),
         ("rbac/nodes-debug.yaml".into(), NODES_DEBUG.to_owned()),
@@ -64,9 +67,44 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<CidrReport>("CidrReport")?,
         kind::<FreeRangeList>("FreeRangeList")?,
         kind::<NodeCidrList>("NodeCidrList")?,
+        kind::<ProxyModeReport>("ProxyModeReport")?,
         document("recording", &schema::<Recording>())?,
     ])
 }
+
+/// What `kubectl proxymode` reads of the API.
+const PROXYMODE: &str = "\
+# What `kubectl proxymode` reads of the API, beside kubectl-net-nodes-exec (nodes-exec.yaml) for the nodes
+# themselves. It works with less: what may not be read is listed as unreadable. ConfigMaps are read one by
+# one, by the names that kube-proxy's pods mount; pods/log only of pods of kube-proxy that do not answer.
+#
+# Written by `cargo xtask docs`.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: kubectl-proxymode
+rules:
+  - apiGroups: [\"\"]
+    resources: [nodes, pods]
+    verbs: [list]
+  - apiGroups: [\"\"]
+    resources: [configmaps, namespaces, pods/log]
+    verbs: [get]
+  - apiGroups: [apps]
+    resources: [daemonsets]
+    verbs: [list]
+  - apiGroups: [crd.projectcalico.org]
+    resources: [felixconfigurations]
+    verbs: [list]
+  - apiGroups: [operator.tigera.io]
+    resources: [installations]
+    verbs: [list]
+  - apiGroups: [operator.openshift.io]
+    resources: [networks]
+    verbs: [list]
+  - nonResourceURLs: [/apis, /version]
+    verbs: [get]
+";
 
 /// What reading nodes by exec needs beside a command's own role.
 const NODES_EXEC: &str = "\

@@ -71,13 +71,13 @@ fn on_labs() -> Result<(), Error> {
     run(cargo(&["test", "-p", "lab", "--test", "lifecycle", "--", "--test-threads=1"]).env("NET_LAB_LIFECYCLE", "1"))?;
     for (cni, proxy) in LABS {
         let id = format!("gate-{cni}");
-        let up = run(cargo(&["xtask", "lab", "up", "--id", &id, "--cni", cni, "--proxy", proxy]));
+        let up = run(&mut cargo(&["xtask", "lab", "up", "--id", &id, "--cni", cni, "--proxy", proxy]));
         let tested = up.and_then(|()| {
             run(cargo(&["test", "-p", "e2e", "--no-fail-fast", "--test", "lab"])
                 .env("NET_LAB", &id)
                 .env("INSTA_UPDATE", "no"))
         });
-        let down = run(cargo(&["xtask", "lab", "down", "--id", &id]));
+        let down = run(&mut cargo(&["xtask", "lab", "down", "--id", &id]));
         tested.and(down)?;
     }
     Ok(())
