@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::text::{ParseError, json, scalar};
+use crate::{
+    problem::Problem,
+    text::{json, scalar},
+};
 
 /// A plugin of a chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub struct ConfFile {
     /// The file's name, without its folder.
     pub name: String,
     /// What it holds, or why that is no configuration.
-    pub conf: Result<Conf, ParseError>,
+    pub conf: Result<Conf, Problem>,
     /// The line of the input at which it begins, from 1.
     pub line: usize,
 }
@@ -86,9 +89,9 @@ pub fn choose(files: &[ConfFile], runtime: Runtime) -> Choice<'_> {
 }
 
 /// Reads one configuration.
-pub fn parse(text: &str) -> Result<Conf, ParseError> {
+pub fn parse(text: &str) -> Result<Conf, Problem> {
     let value = json(text)?;
-    let bad = |reason: &str| ParseError::new(1, "", reason);
+    let bad = |reason: &str| Problem::of_line(1, "", reason);
     if !value.is_object() {
         return Err(bad("not a CNI configuration: an object with `type` or `plugins`"));
     }
@@ -146,7 +149,7 @@ pub fn parse_files(text: &str, name: &str) -> Vec<ConfFile> {
     let mut open: Option<(String, usize, String)> = None;
     let close = |open: Option<(String, usize, String)>, files: &mut Vec<ConfFile>| {
         if let Some((name, line, content)) = open.filter(|(.., content)| !content.trim().is_empty()) {
-            let conf = parse(content.trim_end()).map_err(|error| ParseError { line: error.line + line - 1, ..error });
+            let conf = parse(content.trim_end()).map_err(|error| Problem { line: error.line + line - 1, ..error });
             files.push(ConfFile { name, conf, line });
         }
     };

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    text::ParseError,
+    problem::Problem,
     words::{Problems, is_prompt},
 };
 
@@ -64,7 +64,7 @@ impl Entry<'_> {
 
 /// Looks at every entry of `conntrack -L` or `/proc/net/nf_conntrack` (also with `-o extended`), and
 /// gives their number and what was not understood.
-pub fn each<'a>(text: &'a str, mut look: impl FnMut(&Entry<'a>)) -> (u64, Vec<ParseError>) {
+pub fn each<'a>(text: &'a str, mut look: impl FnMut(&Entry<'a>)) -> (u64, Vec<Problem>) {
     let mut problems = Problems::default();
     let mut count = 0;
     for (line, content) in (1..).zip(text.lines()) {
@@ -101,7 +101,7 @@ pub fn parse_use(text: &str) -> Option<Use> {
     }
 }
 
-fn entry(line: usize, content: &str) -> Result<Entry<'_>, Option<ParseError>> {
+fn entry(line: usize, content: &str) -> Result<Entry<'_>, Option<Problem>> {
     let mut words = content.split_whitespace().peekable();
     let mut protocol = words.next().ok_or(None)?;
     // `-o extended` and /proc have the network protocol before
@@ -125,7 +125,7 @@ fn entry(line: usize, content: &str) -> Result<Entry<'_>, Option<ParseError>> {
         };
         let bad = |what: &str| {
             let column = (word.as_ptr().addr() - content.as_ptr().addr()) + 1;
-            Some(ParseError::at_word(line, column, word, format!("not {what}")))
+            Some(Problem::new(line, column, word, format!("not {what}")))
         };
         let ip = || value.parse::<IpAddr>().map_err(|_| bad("an address"));
         let port = || value.parse::<u16>().map_err(|_| bad("a port of 0 to 65535"));

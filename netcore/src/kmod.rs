@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    text::ParseError,
+    problem::Problem,
     words::{Problems, Words, is_prompt},
 };
 
@@ -24,7 +24,7 @@ pub struct Module {
 }
 
 /// Reads the modules by name, with what was not understood.
-pub fn parse(text: &str) -> (BTreeMap<String, Module>, Vec<ParseError>) {
+pub fn parse(text: &str) -> (BTreeMap<String, Module>, Vec<Problem>) {
     let mut found = BTreeMap::new();
     let mut problems = Problems::default();
     for (line, content) in (1..).zip(text.lines()) {
@@ -44,7 +44,7 @@ pub fn parse(text: &str) -> (BTreeMap<String, Module>, Vec<ParseError>) {
     (found, problems.into_vec())
 }
 
-fn module(mut words: Words<'_>) -> Result<Module, ParseError> {
+fn module(mut words: Words<'_>) -> Result<Module, Problem> {
     let name = words.need("a module")?.to_owned();
     let size = words.value("a size in bytes")?;
     // a kernel that cannot unload modules prints a dash

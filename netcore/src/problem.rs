@@ -1,15 +1,15 @@
-//! What of a dump could not be read: where it stands, the token, and what would be valid. The rest
-//! of the dump stays.
+//! What of a text could not be read: where it stands, the token, and what would be valid. The rest
+//! of the text stays.
 
 use std::fmt;
 
-/// One thing in a dump that could not be read.
+/// One thing in a text that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {reason}{}", quoted(.token))]
+#[error("line {line}{}: {reason}{}", at_column(*.column), quoted(.token))]
 pub struct Problem {
     /// The line, from 1.
     pub line: usize,
-    /// The column in bytes, from 1.
+    /// The byte in the line, from 1, at which the offending word begins; 0 where the whole line is meant.
     pub column: usize,
     /// What stands there, cut to a length that can be shown; empty where there is nothing to show.
     pub token: String,
@@ -17,24 +17,34 @@ pub struct Problem {
     pub reason: String,
 }
 
+fn at_column(column: usize) -> String {
+    if column == 0 { String::new() } else { format!(", column {column}") }
+}
+
 fn quoted(token: &str) -> String {
     if token.is_empty() { String::new() } else { format!(": `{token}`") }
 }
 
 /// How much of a broken token is shown, in characters.
-const SHOWN: usize = 60;
+const SHOWN: usize = 100;
 
 impl Problem {
-    /// A problem at a line and column, both from 1; the token may be any bytes of any length.
-    pub fn new(line: usize, column: usize, token: &[u8], reason: impl Into<String>) -> Self {
+    /// A problem with one word of a line; the word may be any bytes of any length.
+    pub fn new(line: usize, column: usize, token: impl AsRef<[u8]>, reason: impl Into<String>) -> Self {
+        let token = token.as_ref().trim_ascii();
         // four bytes a character are enough to cut by characters without reading a whole huge token
-        let head = token.get(..SHOWN * 4).unwrap_or(token);
+        let head = token.get(..SHOWN * 4 + 4).unwrap_or(token);
         let text = String::from_utf8_lossy(head);
         let mut shown: String = text.chars().take(SHOWN).collect();
-        if shown.len() < token.len() && text.chars().count() > SHOWN {
+        if text.chars().nth(SHOWN).is_some() {
             shown.push('…');
         }
         Self { line, column, token: shown, reason: reason.into() }
+    }
+
+    /// A problem with a whole line.
+    pub fn of_line(line: usize, content: &str, reason: impl Into<String>) -> Self {
+        Self::new(line, 0, content, reason)
     }
 }
 
@@ -60,7 +70,7 @@ impl Problems {
     }
 
     /// Makes and takes one, unless there are too many already.
-    pub fn add(&mut self, line: usize, column: usize, token: &[u8], reason: impl Into<String>) {
+    pub fn add(&mut self, line: usize, column: usize, token: impl AsRef<[u8]>, reason: impl Into<String>) {
         if self.kept.len() < KEPT {
             self.kept.push(Problem::new(line, column, token, reason));
         } else {
@@ -104,10 +114,12 @@ mod tests {
 
     #[test]
     fn a_huge_token_is_cut() {
-        let problem = Problem::new(3, 7, &vec![b'x'; 10_000_000], "not an address");
+        let problem = Problem::new(3, 7, vec![b'x'; 10_000_000], "not an address");
         assert_eq!(problem.token.chars().count(), SHOWN + 1);
         assert!(problem.to_string().starts_with("line 3, column 7: not an address: `xxx"));
         assert_eq!(Problem::new(1, 1, b"abc", "r").token, "abc");
+        assert_eq!(Problem::of_line(1, &"ä".repeat(500), "too long").token.chars().count(), SHOWN + 1);
+        assert_eq!(Problem::of_line(4, " abc ", "r").to_string(), "line 4: r: `abc`");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
-    text::ParseError,
+    problem::Problem,
     words::{Problems, is_prompt},
 };
 
@@ -67,7 +67,7 @@ fn swap(name: &str) -> String {
 
 /// Reads `name = value` lines, and `name=value` as `sysctl.conf` has them; the last of a name counts,
 /// and a second value that differs is an error.
-pub fn parse(text: &str) -> (Sysctls, Vec<ParseError>) {
+pub fn parse(text: &str) -> (Sysctls, Vec<Problem>) {
     let mut found = Sysctls::default();
     let mut problems = Problems::default();
     for (line, content) in (1..).zip(text.lines()) {
@@ -83,7 +83,7 @@ pub fn parse(text: &str) -> (Sysctls, Vec<ParseError>) {
         let name = if name.contains('/') && !name.contains('.') { swap(name) } else { name.to_owned() };
         let before = found.values.insert(name, value.to_owned());
         if before.is_some_and(|before| before != value) {
-            problems.push(ParseError::at_word(line, 1, content, "set twice, to different values; the last counts"));
+            problems.push(Problem::new(line, 1, content, "set twice, to different values; the last counts"));
         }
     }
     (found, problems.into_vec())

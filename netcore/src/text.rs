@@ -1,68 +1,28 @@
-//! Reading configuration texts: one error type that carries line and text, YAML and JSON into values,
-//! and the line on which a key stands.
+//! Reading configuration texts: YAML and JSON into values, and the line on which a key stands.
 
 use serde_json::Value;
 
-/// Why a text could not be read, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}{}: {reason}{}", at_column(*.column), quoted(.text))]
-pub struct ParseError {
-    /// The line, from 1.
-    pub line: usize,
-    /// The byte in the line, from 1, at which the offending word begins; 0 where the whole line is meant.
-    pub column: usize,
-    /// What stands there, cut to a length that can be shown; empty where there is nothing to show.
-    pub text: String,
-    /// What is wrong and what would be valid.
-    pub reason: String,
-}
+use crate::problem::Problem;
 
-fn at_column(column: usize) -> String {
-    if column == 0 { String::new() } else { format!(", column {column}") }
-}
-
-fn quoted(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": `{text}`") }
-}
-
-/// How much of a broken line is shown.
-const SHOWN: usize = 120;
-
-impl ParseError {
-    /// An error about a line, from 1.
-    pub fn new(line: usize, text: &str, reason: impl Into<String>) -> Self {
-        let text = text.trim();
-        let shown: String = text.chars().take(SHOWN).collect();
-        let text = if shown.len() < text.len() { format!("{shown}…") } else { shown };
-        Self { line, column: 0, text, reason: reason.into() }
-    }
-
-    /// An error about one word of a line; both from 1.
-    pub fn at_word(line: usize, column: usize, word: &str, reason: impl Into<String>) -> Self {
-        Self { column, ..Self::new(line, word, reason) }
-    }
-
-    fn at(whole: &str, line: usize, reason: impl Into<String>) -> Self {
-        let text = whole.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        Self::new(line, text, reason)
-    }
+fn at(whole: &str, line: usize, reason: impl Into<String>) -> Problem {
+    Problem::of_line(line, whole.lines().nth(line.saturating_sub(1)).unwrap_or_default(), reason)
 }
 
 /// The first document of a YAML or JSON text. Nothing for an empty text.
-pub fn yaml(text: &str) -> Result<Option<Value>, ParseError> {
+pub fn yaml(text: &str) -> Result<Option<Value>, Problem> {
     Ok(yaml_documents(text)?.into_iter().find(|document| !document.is_null()))
 }
 
 /// Every document of a YAML or JSON text.
-pub fn yaml_documents(text: &str) -> Result<Vec<Value>, ParseError> {
+pub fn yaml_documents(text: &str) -> Result<Vec<Value>, Problem> {
     serde_saphyr::from_multiple::<Value>(text).map_err(|error| {
         let line = error.location().and_then(|l| usize::try_from(l.line()).ok()).unwrap_or(1);
         if let Some(line) = tab_from(text, line) {
-            return ParseError::at(text, line, "not valid YAML: a tab indents the line; write spaces");
+            return at(text, line, "not valid YAML: a tab indents the line; write spaces");
         }
         let message = error.without_snippet().to_string();
         let reason = message.lines().next().unwrap_or("not valid YAML").to_owned();
-        ParseError::at(text, line.max(1), format!("not valid YAML: {reason}"))
+        at(text, line.max(1), format!("not valid YAML: {reason}"))
     })
 }
 
@@ -74,10 +34,10 @@ fn tab_from(text: &str, line: usize) -> Option<usize> {
 }
 
 /// A JSON text.
-pub fn json(text: &str) -> Result<Value, ParseError> {
+pub fn json(text: &str) -> Result<Value, Problem> {
     serde_json::from_str(text).map_err(|error| {
         let line = error.line().max(1);
-        ParseError::at(text, line, format!("not valid JSON: {error}"))
+        at(text, line, format!("not valid JSON: {error}"))
     })
 }
 
@@ -156,11 +116,5 @@ mod tests {
         assert_eq!(line_of("networking: {podSubnet: 10.0.0.0/8}", &["networking", "podSubnet"]), 1);
         assert_eq!(line_of("    networking:\n      podSubnet: x\n", &["networking", "podSubnet"]), 2);
         assert_eq!(line_of("", &["a"]), 1);
-    }
-
-    #[test]
-    fn a_long_line_is_cut() {
-        let error = ParseError::new(1, &"ä".repeat(500), "too long");
-        assert_eq!(error.text.chars().count(), SHOWN + 1);
     }
 }

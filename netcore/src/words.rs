@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use crate::text::ParseError;
+use crate::problem::Problem;
 
 /// The words of one line, from left to right.
 #[derive(Clone, Debug)]
@@ -49,22 +49,22 @@ impl<'a> Words<'a> {
     }
 
     /// The next word, which must be there; `what` says what it would be.
-    pub(crate) fn need(&mut self, what: &str) -> Result<&'a str, ParseError> {
+    pub(crate) fn need(&mut self, what: &str) -> Result<&'a str, Problem> {
         self.next().ok_or_else(|| {
             let end = self.content.trim_end().len() + 1;
-            ParseError::at_word(self.line, end, "", format!("the line ends where {what} should stand"))
+            Problem::new(self.line, end, "", format!("the line ends where {what} should stand"))
         })
     }
 
     /// The next word as a value; `what` says what would be valid.
-    pub(crate) fn value<T: FromStr>(&mut self, what: &str) -> Result<T, ParseError> {
+    pub(crate) fn value<T: FromStr>(&mut self, what: &str) -> Result<T, Problem> {
         let word = self.need(what)?;
         word.parse().map_err(|_| self.error(format!("not {what}")))
     }
 
     /// An error about the word that was taken last.
-    pub(crate) fn error(&self, reason: impl Display) -> ParseError {
-        ParseError::at_word(self.line, self.last.0, self.last.1, reason.to_string())
+    pub(crate) fn error(&self, reason: impl Display) -> Problem {
+        Problem::new(self.line, self.last.0, self.last.1, reason.to_string())
     }
 }
 
@@ -87,14 +87,14 @@ const KEPT: usize = 100;
 /// What was not understood in one text: bounded, however broken the text is.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
-    kept: Vec<ParseError>,
+    kept: Vec<Problem>,
     more: usize,
     last: usize,
 }
 
 impl Problems {
     /// Notes an error.
-    pub(crate) fn push(&mut self, error: ParseError) {
+    pub(crate) fn push(&mut self, error: Problem) {
         self.last = error.line;
         if self.kept.len() < KEPT {
             self.kept.push(error);
@@ -107,18 +107,18 @@ impl Problems {
     pub(crate) fn unknown(&mut self, line: usize, content: &str, valid: &str) {
         let reason = if is_failure(content) { "the command failed".to_owned() } else { format!("not {valid}") };
         let column = content.len() - content.trim_start().len() + 1;
-        self.push(ParseError::at_word(line, column, content, reason));
+        self.push(Problem::new(line, column, content, reason));
     }
 
     /// Takes a value, or notes why there is none.
-    pub(crate) fn ok<T>(&mut self, result: Result<T, ParseError>) -> Option<T> {
+    pub(crate) fn ok<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
     /// All errors, in the order of the text.
-    pub(crate) fn into_vec(mut self) -> Vec<ParseError> {
+    pub(crate) fn into_vec(mut self) -> Vec<Problem> {
         if self.more > 0 {
-            self.kept.push(ParseError::new(self.last, "", format!("{} more errors up to here", self.more)));
+            self.kept.push(Problem::of_line(self.last, "", format!("{} more errors up to here", self.more)));
         }
         self.kept
     }
@@ -169,7 +169,7 @@ mod tests {
         let mut words = Words::new(7, "  -> 10.0.0.1:x  Masq");
         assert_eq!(words.next(), Some("->"));
         let error = words.value::<u16>("a number").unwrap_err();
-        assert_eq!((error.line, error.column, error.text.as_str()), (7, 6, "10.0.0.1:x"));
+        assert_eq!((error.line, error.column, error.token.as_str()), (7, 6, "10.0.0.1:x"));
         assert_eq!(error.to_string(), "line 7, column 6: not a number: `10.0.0.1:x`");
         assert_eq!(words.next(), Some("Masq"));
         assert_eq!(words.need("a weight").unwrap_err().column, 22);

@@ -5,13 +5,13 @@ use super::{
     routes,
 };
 use crate::{
-    text::ParseError,
+    problem::Problem,
     words::{Problems, Words, is_failure},
 };
 
 /// Reads what `birdcl` or the daemon's socket printed, any of its commands one after the other, with
 /// what was not understood.
-pub fn parse(text: &str) -> (Bird, Vec<ParseError>) {
+pub fn parse(text: &str) -> (Bird, Vec<Problem>) {
     let mut reader = Reader::default();
     let mut problems = Problems::default();
     let mut tables = Table::None;
@@ -176,7 +176,7 @@ impl Reader {
 const STATES: [&str; 6] = ["up", "start", "down", "stop", "flush", "feed"];
 
 /// `Mesh_172_18_0_3 BGP      master   up     03:44:08    Established   `.
-fn protocol(mut words: Words<'_>) -> Result<Protocol, ParseError> {
+fn protocol(mut words: Words<'_>) -> Result<Protocol, Problem> {
     let line = words.line();
     let name = words.need("a protocol's name")?.to_owned();
     let kind = words.need("a kind such as BGP")?.to_owned();

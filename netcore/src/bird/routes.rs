@@ -5,23 +5,23 @@ use std::net::IpAddr;
 use super::model::PeerRoute;
 use crate::{
     cidr::{Cidr, parse_cidr},
-    text::ParseError,
+    problem::Problem,
 };
 
 /// The route that a line begins; nothing where it begins none.
-pub(super) fn begins(content: &str, line: usize) -> Option<Result<PeerRoute, ParseError>> {
+pub(super) fn begins(content: &str, line: usize) -> Option<Result<PeerRoute, Problem>> {
     let first = content.split_whitespace().next()?;
     let destination: Cidr = first.contains('/').then(|| parse_cidr(first).ok())?.map(|written| written.cidr)?;
     let rest = content.trim_start().get(first.len()..)?.trim();
     if rest.is_empty() {
-        return Some(Err(ParseError::new(
+        return Some(Err(Problem::of_line(
             line,
             content,
             "a destination without a way: via, dev, unicast, blackhole, …",
         )));
     }
     let mut route = PeerRoute { destination: Some(destination), line, ..PeerRoute::default() };
-    Some(if way(&mut route, rest) { Ok(route) } else { Err(ParseError::new(line, content, WAY)) })
+    Some(if way(&mut route, rest) { Ok(route) } else { Err(Problem::of_line(line, content, WAY)) })
 }
 
 const WAY: &str = "not a way: via, dev, unicast, blackhole, unreachable or prohibit, then [protocol time]";

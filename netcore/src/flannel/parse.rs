@@ -3,13 +3,16 @@
 use serde_json::Value;
 
 use super::model::{NetConf, SubnetEnv};
-use crate::text::{ParseError, json, line_of, scalar};
+use crate::{
+    problem::Problem,
+    text::{json, line_of, scalar},
+};
 
 /// Reads `net-conf.json`.
-pub fn parse_net_conf(text: &str) -> Result<NetConf, ParseError> {
+pub fn parse_net_conf(text: &str) -> Result<NetConf, Problem> {
     let value = json(text)?;
     if !value.is_object() {
-        return Err(ParseError::new(1, text, "not an object; flannel's net-conf.json has a Network field"));
+        return Err(Problem::of_line(1, text, "not an object; flannel's net-conf.json has a Network field"));
     }
     let flag = |name: &str| value.get(name).and_then(Value::as_bool);
     Ok(NetConf {
@@ -25,7 +28,7 @@ pub fn parse_net_conf(text: &str) -> Result<NetConf, ParseError> {
 }
 
 /// Reads `subnet.env`; lines that are not understood are given beside what was.
-pub fn parse_subnet_env(text: &str) -> (SubnetEnv, Vec<ParseError>) {
+pub fn parse_subnet_env(text: &str) -> (SubnetEnv, Vec<Problem>) {
     let mut env = SubnetEnv::default();
     let mut errors = Vec::new();
     for (line, content) in (1..).zip(text.lines()) {
@@ -34,11 +37,11 @@ pub fn parse_subnet_env(text: &str) -> (SubnetEnv, Vec<ParseError>) {
             continue;
         }
         let Some((name, value)) = content.split_once('=') else {
-            errors.push(ParseError::new(line, content, "not a NAME=VALUE line"));
+            errors.push(Problem::of_line(line, content, "not a NAME=VALUE line"));
             continue;
         };
         let value = value.trim().trim_matches(['"', '\'']);
-        let bad = |reason: &str| ParseError::new(line, content, reason);
+        let bad = |reason: &str| Problem::of_line(line, content, reason);
         match name.trim() {
             "FLANNEL_NETWORK" => set(&mut env.network, &mut env.lines[0], value, line),
             "FLANNEL_SUBNET" => set(&mut env.subnet, &mut env.lines[1], value, line),

@@ -1,7 +1,8 @@
 //! `iptables -L`, which people paste: lossy, so what it does not show is `None` and never a guess. For
 //! anything that is to be computed, `iptables-save` is the source.
 
-use super::model::{Policy, Problem};
+use super::model::Policy;
+use crate::problem::Problem;
 
 /// What one or more calls of `iptables -L` printed.
 #[derive(Clone, Debug, Default, PartialEq)]

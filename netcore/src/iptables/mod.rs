@@ -27,7 +27,7 @@ mod tests;
 
 pub use graph::Graph;
 pub use matches::Match;
-pub use model::{Assumed, Backend, Counters, Note, NoteKind, Policy, Problem, Ruleset};
+pub use model::{Assumed, Backend, Counters, Note, NoteKind, Policy, Ruleset};
 pub use spec::{Part, Unknown};
 pub use targets::Target;
 pub use view::{Chain, Dump, Jump, Rule, Table, Verdict};

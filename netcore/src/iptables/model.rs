@@ -6,7 +6,7 @@ use super::{
     chains::ChainNames,
     text::{Span, Text},
 };
-use crate::cidr::Family;
+use crate::{cidr::Family, problem::Problem};
 
 /// Everything that one text says: dumps, their tables, chains and rules, and what was not understood.
 #[derive(Debug, Default)]
@@ -93,36 +93,6 @@ impl Policy {
             Self::Return => "RETURN",
         }
     }
-}
-
-/// Something in the text that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {reason}{}", shown(.token))]
-pub struct Problem {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column, in bytes from 1.
-    pub column: usize,
-    /// The word that is wrong, cut to a length that can be shown; empty where there is none.
-    pub token: String,
-    /// What is wrong and what would be valid.
-    pub reason: String,
-}
-
-/// How much of a wrong word is shown.
-const SHOWN: usize = 80;
-
-impl Problem {
-    pub(super) fn new(line: usize, column: usize, token: &str, reason: impl Into<String>) -> Self {
-        let token = token.trim();
-        let cut: String = token.chars().take(SHOWN).collect();
-        let token = if cut.len() < token.len() { format!("{cut}…") } else { cut };
-        Self { line, column, token, reason: reason.into() }
-    }
-}
-
-fn shown(token: &str) -> String {
-    if token.is_empty() { String::new() } else { format!(": `{token}`") }
 }
 
 /// A line that is no table, chain or rule.

@@ -5,14 +5,15 @@ use std::ops::Range;
 use super::{
     matches::Match,
     model::{
-        Backend, ChainRecord, Counters, Declared, DumpRecord, Goal, Note, NoteKind, Policy, Problem, RuleRecord,
-        Ruleset, TableRecord,
+        Backend, ChainRecord, Counters, Declared, DumpRecord, Goal, Note, NoteKind, Policy, RuleRecord, Ruleset,
+        TableRecord,
     },
     parse::read_counters,
     spec::{Part, Parts},
     targets::Target,
 };
 use crate::cidr::Family;
+use crate::problem::Problem;
 
 macro_rules! view {
     ($(#[$doc:meta])* $view:ident of $record:ident in $list:ident) => {

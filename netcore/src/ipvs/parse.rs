@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     cidr::Family,
-    text::ParseError,
+    problem::Problem,
     words::{Problems, Words, is_prompt},
 };
 
 /// Reads any of the program's or the kernel's views, told apart by their headers, with what was not
 /// understood. What a view does not print is `None`.
-pub fn parse(text: &str) -> (IpvsTable, Vec<ParseError>) {
+pub fn parse(text: &str) -> (IpvsTable, Vec<Problem>) {
     let mut reader = Reader::default();
     for (line, content) in (1..).zip(text.lines()) {
         if content.trim().is_empty() || is_prompt(content) {
@@ -63,7 +63,7 @@ struct Reader {
 const LINE: &str = "a line of ipvsadm: TCP, UDP, SCTP, FWM, ->, -A or -a begins one";
 
 impl Reader {
-    fn line(&mut self, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn line(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         let Some(first) = words.next() else { return Ok(()) };
         match first {
             "IP" if words.content().contains("IP Virtual Server version") => self.version(words),
@@ -97,12 +97,12 @@ impl Reader {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as the readers of the other lines")]
-    fn switch(&mut self, view: View) -> Result<(), ParseError> {
+    fn switch(&mut self, view: View) -> Result<(), Problem> {
         self.view = view;
         Ok(())
     }
 
-    fn version(&mut self, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn version(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         let second = self.table.version.is_some();
         let version = words.nth(3).unwrap_or_default();
         let size = words.rest().trim_start_matches("(size=").trim_end_matches(')');
@@ -111,7 +111,7 @@ impl Reader {
         self.headed = false;
         self.proc = false;
         if second {
-            return Err(ParseError::new(
+            return Err(Problem::of_line(
                 words.line(),
                 words.content(),
                 "a second table in one file: its servers are added to the first one's",
@@ -141,12 +141,12 @@ impl Reader {
         self.proc = words.content().contains("RemoteAddress:Port Forward");
     }
 
-    fn timeouts(&mut self, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn timeouts(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         let numbers = words.content().split_once(':').map_or("", |(_, numbers)| numbers);
         let mut numbers_of = Words::new(words.line(), numbers);
         let what = "three timeouts in seconds";
         let result = (|| {
-            Ok::<_, ParseError>(Timeouts {
+            Ok::<_, Problem>(Timeouts {
                 tcp: numbers_of.value(what)?,
                 tcp_fin: numbers_of.value(what)?,
                 udp: numbers_of.value(what)?,
@@ -161,7 +161,7 @@ impl Reader {
         self.proc || (!self.headed && looks_hex(word))
     }
 
-    fn endpoint(&self, words: &mut Words<'_>) -> Result<Endpoint, ParseError> {
+    fn endpoint(&self, words: &mut Words<'_>) -> Result<Endpoint, Problem> {
         let what = "an address and port such as 10.0.0.1:80 or [fd00::1]:80";
         let word = words.need(what)?;
         let found = if self.hex(word) { hex_endpoint(word) } else { endpoint(word).or_else(|| hex_endpoint(word)) };
@@ -171,7 +171,7 @@ impl Reader {
         })
     }
 
-    fn service(&mut self, kind: &str, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn service(&mut self, kind: &str, mut words: Words<'_>) -> Result<(), Problem> {
         self.open = false;
         let line = words.line();
         let address = match protocol(kind) {
@@ -193,7 +193,7 @@ impl Reader {
         self.open = true;
     }
 
-    fn mark(&self, words: &mut Words<'_>) -> Result<VirtualAddress, ParseError> {
+    fn mark(&self, words: &mut Words<'_>) -> Result<VirtualAddress, Problem> {
         let word = words.need("a firewall mark")?;
         let odd = word.starts_with('0') || word.bytes().any(|b| b.is_ascii_alphabetic());
         if self.proc || (word.len() == 8 && odd) {
@@ -208,7 +208,7 @@ impl Reader {
         Ok(VirtualAddress::Mark(mark, Some(family)))
     }
 
-    fn scheduling(&self, service: &mut VirtualServer, words: &mut Words<'_>) -> Result<(), ParseError> {
+    fn scheduling(&self, service: &mut VirtualServer, words: &mut Words<'_>) -> Result<(), Problem> {
         service.scheduler = Some(words.need("a scheduler such as rr")?.to_owned());
         let hex_view =
             self.proc || (!self.headed && looks_hex(words.content().split_whitespace().nth(1).unwrap_or("")));
@@ -247,7 +247,7 @@ impl Reader {
         Ok(())
     }
 
-    fn server(&mut self, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn server(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         let line = words.line();
         let mut server = RealServer::at(self.endpoint(&mut words)?, line);
         match self.view {
@@ -276,7 +276,7 @@ impl Reader {
         self.add(server)
     }
 
-    fn forward(&self, words: &mut Words<'_>) -> Result<Forward, ParseError> {
+    fn forward(&self, words: &mut Words<'_>) -> Result<Forward, Problem> {
         let forward = match words.need("a way of forwarding")? {
             "Masq" => Forward::Masquerade,
             "Route" => Forward::Route,
@@ -293,16 +293,16 @@ impl Reader {
         Ok(if matches!(forward, Forward::Tunnel(_)) { Forward::Tunnel(info) } else { forward })
     }
 
-    fn add(&mut self, server: RealServer) -> Result<(), ParseError> {
+    fn add(&mut self, server: RealServer) -> Result<(), Problem> {
         let line = server.line;
         match self.table.services.last_mut().filter(|_| self.open) {
             Some(service) => service.servers.push(server),
-            None => return Err(ParseError::new(line, "->", "a real server without a virtual server before it")),
+            None => return Err(Problem::of_line(line, "->", "a real server without a virtual server before it")),
         }
         Ok(())
     }
 
-    fn saved_address(words: &mut Words<'_>) -> Result<VirtualAddress, ParseError> {
+    fn saved_address(words: &mut Words<'_>) -> Result<VirtualAddress, Problem> {
         let what = "-t, -u, --sctp-service or -f";
         let protocol = match words.need(what)? {
             "-t" | "--tcp-service" => Protocol::Tcp,
@@ -323,7 +323,7 @@ impl Reader {
         Ok(VirtualAddress::Socket(protocol, found))
     }
 
-    fn saved_service(&mut self, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn saved_service(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         self.open = false;
         let address = Self::saved_address(&mut words)?;
         let mut service = VirtualServer::at(address, words.line());
@@ -360,7 +360,7 @@ impl Reader {
         Ok(())
     }
 
-    fn saved_server(&mut self, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn saved_server(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         let address = Self::saved_address(&mut words)?;
         let line = words.line();
         let mut server = RealServer::at(Endpoint { address: [0, 0, 0, 0].into(), port: 0 }, line);
@@ -390,19 +390,19 @@ impl Reader {
             }
         }
         if let Some(Forward::Tunnel(kind)) = &mut server.forward {
-            *kind = wrap.tunnel().map_err(|reason| ParseError::new(line, words.content(), reason))?;
+            *kind = wrap.tunnel().map_err(|reason| Problem::of_line(line, words.content(), reason))?;
         }
-        server.endpoint = found.ok_or_else(|| ParseError::new(line, words.content(), "a real server without -r"))?;
+        server.endpoint = found.ok_or_else(|| Problem::of_line(line, words.content(), "a real server without -r"))?;
         // normally the one just added
         let same = |service: &VirtualServer| service.address == address;
         if self.open && self.table.services.last().is_some_and(same) {
             return self.add(server);
         }
-        Err(ParseError::new(line, words.content(), "a real server of no virtual server just before it"))
+        Err(Problem::of_line(line, words.content(), "a real server of no virtual server just before it"))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as the readers of the other lines")]
-    fn connection(&mut self, first: &str, mut words: Words<'_>) -> Result<(), ParseError> {
+    fn connection(&mut self, first: &str, mut words: Words<'_>) -> Result<(), Problem> {
         let what = "a connection: protocol, expiry, state, client, virtual server and real server";
         let found = if self.view == View::Connections {
             plain_connection(first, &mut words)

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::model::{Checksum, Counter, Counters, Endpoint, Mask, Protocol, Tunnel};
-use crate::{text::ParseError, words::Words};
+use crate::{problem::Problem, words::Words};
 
 /// `10.0.0.1:80`, `[fd00::1]:80`.
 pub(super) fn endpoint(text: &str) -> Option<Endpoint> {
@@ -59,7 +59,7 @@ pub(super) fn protocol(text: &str) -> Option<Protocol> {
 }
 
 /// `255.255.255.0`, or a length for IPv6; nothing where every bit counts.
-pub(super) fn mask(words: &mut Words<'_>) -> Result<Option<Mask>, ParseError> {
+pub(super) fn mask(words: &mut Words<'_>) -> Result<Option<Mask>, Problem> {
     let text = words.need("a netmask or a prefix length")?;
     if let Ok(mask) = text.parse::<Ipv4Addr>() {
         return Ok((mask != Ipv4Addr::BROADCAST).then_some(Mask::V4(mask)));
@@ -82,7 +82,7 @@ pub(super) fn hex_mask(number: u32, v6: bool) -> Option<Option<Mask>> {
 }
 
 /// A number that may end in `K`, `M`, `G` or `T`.
-pub(super) fn counter(words: &mut Words<'_>) -> Result<Counter, ParseError> {
+pub(super) fn counter(words: &mut Words<'_>) -> Result<Counter, Problem> {
     let what = "a count such as 12 or 12K";
     let text = words.need(what)?;
     let digits = text.trim_end_matches(['K', 'M', 'G', 'T']);
@@ -98,7 +98,7 @@ pub(super) fn counter(words: &mut Words<'_>) -> Result<Counter, ParseError> {
     value.map(|value| Counter { value, unit }).ok_or_else(|| words.error(format!("not {what}")))
 }
 
-pub(super) fn counters(words: &mut Words<'_>) -> Result<Counters, ParseError> {
+pub(super) fn counters(words: &mut Words<'_>) -> Result<Counters, Problem> {
     Ok(Counters {
         connections: counter(words)?,
         packets_in: counter(words)?,

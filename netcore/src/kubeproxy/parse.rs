@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::model::{DetectLocal, KubeProxyConfig};
-use crate::text::{ParseError, line_of, scalar, scalars, yaml_documents};
+use crate::{
+    problem::Problem,
+    text::{line_of, scalar, scalars, yaml_documents},
+};
 
 /// Reads a configuration file: the first `KubeProxyConfiguration` in it, nothing where there is
 /// none. YAML or JSON.
-pub fn parse(text: &str) -> Result<Option<KubeProxyConfig>, ParseError> {
+pub fn parse(text: &str) -> Result<Option<KubeProxyConfig>, Problem> {
     let documents = yaml_documents(text)?;
     let found = documents.iter().find(|document| scalar(document.get("kind")) == "KubeProxyConfiguration");
     Ok(found.map(|document| KubeProxyConfig {

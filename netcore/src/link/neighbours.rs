@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::model::{FdbEntry, Neighbour};
 use crate::{
-    text::{ParseError, scalar, scalars},
+    problem::Problem,
+    text::{scalar, scalars},
     words::{Problems, Words, is_json_list, is_prompt},
 };
 
@@ -14,7 +15,7 @@ use crate::{
 pub(super) fn objects<T>(
     text: &str,
     problems: &mut Problems,
-    mut read: impl FnMut(&Value, usize) -> Result<T, ParseError>,
+    mut read: impl FnMut(&Value, usize) -> Result<T, Problem>,
 ) -> Vec<T> {
     let mut found = Vec::new();
     let mut place = 0;
@@ -30,14 +31,9 @@ pub(super) fn objects<T>(
                     found.extend(problems.ok(read(item, place)));
                 }
             }
-            Ok(other) => problems.push(ParseError::new(1, &other.to_string(), "not a list")),
+            Ok(other) => problems.push(Problem::of_line(1, &other.to_string(), "not a list")),
             Err(error) => {
-                problems.push(ParseError::at_word(
-                    error.line(),
-                    error.column(),
-                    "",
-                    format!("not valid JSON: {error}"),
-                ));
+                problems.push(Problem::new(error.line(), error.column(), "", format!("not valid JSON: {error}")));
                 break;
             }
         }
@@ -50,7 +46,7 @@ pub(super) fn lines<T>(
     text: &str,
     problems: &mut Problems,
     valid: &str,
-    mut read: impl FnMut(Words<'_>) -> Result<Option<T>, ParseError>,
+    mut read: impl FnMut(Words<'_>) -> Result<Option<T>, Problem>,
 ) -> Vec<T> {
     let mut found = Vec::new();
     for (line, content) in (1..).zip(text.lines()) {
@@ -67,11 +63,11 @@ pub(super) fn lines<T>(
 }
 
 /// Reads `ip neigh` or `ip -j neigh`, with what was not understood.
-pub fn parse_neighbours(text: &str) -> (Vec<Neighbour>, Vec<ParseError>) {
+pub fn parse_neighbours(text: &str) -> (Vec<Neighbour>, Vec<Problem>) {
     let mut problems = Problems::default();
     let found = if is_json_list(text) {
         objects(text, &mut problems, |item, line| {
-            let bad = || ParseError::new(line, &item.to_string(), "not a neighbour: dst and dev");
+            let bad = || Problem::of_line(line, &item.to_string(), "not a neighbour: dst and dev");
             Ok(Neighbour {
                 address: scalar(item.get("dst")).parse().map_err(|_| bad())?,
                 dev: scalar(item.get("dev")),
@@ -87,7 +83,7 @@ pub fn parse_neighbours(text: &str) -> (Vec<Neighbour>, Vec<ParseError>) {
     (found, problems.into_vec())
 }
 
-fn neighbour(mut words: Words<'_>) -> Result<Option<Neighbour>, ParseError> {
+fn neighbour(mut words: Words<'_>) -> Result<Option<Neighbour>, Problem> {
     let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { return Ok(None) };
     let mut found = Neighbour {
         address,
@@ -116,7 +112,7 @@ fn neighbour(mut words: Words<'_>) -> Result<Option<Neighbour>, ParseError> {
 }
 
 /// Reads `bridge fdb` or `bridge -j fdb`, with what was not understood.
-pub fn parse_fdb(text: &str) -> (Vec<FdbEntry>, Vec<ParseError>) {
+pub fn parse_fdb(text: &str) -> (Vec<FdbEntry>, Vec<Problem>) {
     let mut problems = Problems::default();
     let found = if is_json_list(text) {
         objects(text, &mut problems, |item, line| {
@@ -134,7 +130,7 @@ pub fn parse_fdb(text: &str) -> (Vec<FdbEntry>, Vec<ParseError>) {
                 state: scalar(item.get("state")),
                 line,
             };
-            let bad = || ParseError::new(line, &item.to_string(), "not a forwarding entry: mac and ifname");
+            let bad = || Problem::of_line(line, &item.to_string(), "not a forwarding entry: mac and ifname");
             if found.mac.is_empty() { Err(bad()) } else { Ok(found) }
         })
     } else {
@@ -143,7 +139,7 @@ pub fn parse_fdb(text: &str) -> (Vec<FdbEntry>, Vec<ParseError>) {
     (found, problems.into_vec())
 }
 
-fn entry(mut words: Words<'_>) -> Result<Option<FdbEntry>, ParseError> {
+fn entry(mut words: Words<'_>) -> Result<Option<FdbEntry>, Problem> {
     let Some(mac) = words.next().filter(|word| word.len() == 17 && word.matches(':').count() == 5) else {
         return Ok(None);
     };

@@ -7,22 +7,23 @@ use super::{
     neighbours::objects,
 };
 use crate::{
-    text::{ParseError, scalar},
+    problem::Problem,
+    text::scalar,
     words::{Problems, Words, is_json_list, is_prompt},
 };
 
 /// Reads links, with what was not understood.
-pub fn parse_links(text: &str) -> (Vec<Link>, Vec<ParseError>) {
+pub fn parse_links(text: &str) -> (Vec<Link>, Vec<Problem>) {
     let mut problems = Problems::default();
     let found =
         if is_json_list(text) { objects(text, &mut problems, json_link) } else { text_links(text, &mut problems) };
     (found, problems.into_vec())
 }
 
-fn json_link(item: &Value, line: usize) -> Result<Link, ParseError> {
+fn json_link(item: &Value, line: usize) -> Result<Link, Problem> {
     let text = |name: &str| Some(scalar(item.get(name))).filter(|text| !text.is_empty());
     let number = |value: Option<&Value>| value.and_then(Value::as_u64);
-    let name = text("ifname").ok_or_else(|| ParseError::new(line, &item.to_string(), "not a link: ifname"))?;
+    let name = text("ifname").ok_or_else(|| Problem::of_line(line, &item.to_string(), "not a link: ifname"))?;
     let data = item.pointer("/linkinfo/info_data");
     let of = |name: &str| data.and_then(|data| data.get(name));
     let address = |names: [&str; 2]| names.iter().find_map(|name| scalar(of(name)).parse().ok());

@@ -334,7 +334,7 @@ impl Facts {
                     }
                 }
                 Err(error) if text.contains("KubeProxyConfiguration") => {
-                    let reason = format!("{}: {}: `{}`", map.place(key, error.line), error.reason, error.text);
+                    let reason = format!("{}: {}: `{}`", map.place(key, error.line), error.reason, error.token);
                     self.unreadable.push(Unreadable { source: map.title(), node: None, reason });
                 }
                 Ok(None) | Err(_) => {}

@@ -160,7 +160,7 @@ impl Traces {
         if self.servers.as_ref().is_none_or(|known| known.len() < servers.len()) {
             self.servers = Some(servers);
         }
-        let reason = |error: crate::text::ParseError| error.to_string();
+        let reason = |error: crate::problem::Problem| error.to_string();
         problems
             .into_iter()
             .take(1)

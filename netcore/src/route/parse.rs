@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{
     cidr::{Cidr, Family, parse_cidr, parse_ip},
-    text::{ParseError, json, scalar},
+    problem::Problem,
+    text::{json, scalar},
 };
 
 /// Reads routes of either family from `ip -j route`, `ip route`, `route -n`, `netstat -rn`,
 /// `/proc/net/route` or `/proc/net/ipv6_route`, with what was not understood.
-pub fn parse_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+pub fn parse_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
     match () {
         () if is_json_list(text) => json_routes(text),
         () if tables::is_table(text) => tables::parse(text),
@@ -29,7 +30,7 @@ fn is_json_list(text: &str) -> bool {
     inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(['{', ']']))
 }
 
-fn json_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+fn json_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
     let mut routes = Vec::new();
     let mut errors = Vec::new();
     // `ip -4 -j route; ip -6 -j route` in one file is two lists, one after the other
@@ -40,13 +41,13 @@ fn json_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
                     let line = routes.len() + errors.len() + 1;
                     match json_route(&item, line) {
                         Ok(route) => routes.push(route),
-                        Err(reason) => errors.push(ParseError::new(line, &item.to_string(), reason)),
+                        Err(reason) => errors.push(Problem::of_line(line, &item.to_string(), reason)),
                     }
                 }
             }
-            Ok(other) => errors.push(ParseError::new(1, &other.to_string(), "not a list of routes")),
+            Ok(other) => errors.push(Problem::of_line(1, &other.to_string(), "not a list of routes")),
             Err(error) => {
-                errors.push(ParseError::new(error.line(), "", format!("not valid JSON: {error}")));
+                errors.push(Problem::of_line(error.line(), "", format!("not valid JSON: {error}")));
                 break;
             }
         }
@@ -102,7 +103,7 @@ fn address(text: &str) -> Option<IpAddr> {
     parse_ip(text).ok().map(|(ip, _)| ip)
 }
 
-fn text_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+fn text_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
     let mut routes: Vec<Route> = Vec::new();
     let mut errors = Vec::new();
     for (line, content) in (1..).zip(text.lines()) {
@@ -114,13 +115,13 @@ fn text_routes(text: &str) -> (Vec<Route>, Vec<ParseError>) {
         if *first == "nexthop" {
             match routes.last_mut() {
                 Some(route) => route.next_hops.push(hop_of(&words)),
-                None => errors.push(ParseError::new(line, content, "a nexthop without a route before it")),
+                None => errors.push(Problem::of_line(line, content, "a nexthop without a route before it")),
             }
             continue;
         }
         match text_route(&words, line) {
             Ok(route) => routes.push(route),
-            Err(reason) => errors.push(ParseError::new(line, content, reason)),
+            Err(reason) => errors.push(Problem::of_line(line, content, reason)),
         }
     }
     (routes, errors)
@@ -192,7 +193,7 @@ fn value_of<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
 }
 
 /// Reads interfaces from `ip -j addr` or `ip addr`, with what was not understood.
-pub fn parse_addresses(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
+pub fn parse_addresses(text: &str) -> (Vec<Interface>, Vec<Problem>) {
     if is_json_list(text) {
         match json(text) {
             Ok(value) => json_interfaces(&value),
@@ -203,7 +204,7 @@ pub fn parse_addresses(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
     }
 }
 
-fn json_interfaces(value: &Value) -> (Vec<Interface>, Vec<ParseError>) {
+fn json_interfaces(value: &Value) -> (Vec<Interface>, Vec<Problem>) {
     let mut interfaces = Vec::new();
     let mut errors = Vec::new();
     for item in value.as_array().into_iter().flatten() {
@@ -227,7 +228,7 @@ fn json_interfaces(value: &Value) -> (Vec<Interface>, Vec<ParseError>) {
             let length = info.get("prefixlen").and_then(Value::as_u64).and_then(|n| u8::try_from(n).ok());
             match interface_address(&local, length, scalar(info.get("scope"))) {
                 Some(address) => interface.addresses.push(address),
-                None => errors.push(ParseError::new(1, &info.to_string(), format!("{}: no address", interface.name))),
+                None => errors.push(Problem::of_line(1, &info.to_string(), format!("{}: no address", interface.name))),
             }
         }
         interfaces.push(interface);
@@ -241,7 +242,7 @@ fn interface_address(local: &str, length: Option<u8>, scope: String) -> Option<I
     Some(InterfaceAddress { ip, network, scope })
 }
 
-fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
+fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<Problem>) {
     let mut interfaces: Vec<Interface> = Vec::new();
     let mut errors = Vec::new();
     for (line, content) in (1..).zip(text.lines()) {
@@ -258,7 +259,7 @@ fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<ParseError>) {
                 let scope = value_of(rest, "scope").unwrap_or_default().to_owned();
                 match (interfaces.last_mut(), interface_address(local, length.parse().ok(), scope)) {
                     (Some(interface), Some(address)) => interface.addresses.push(address),
-                    _ => errors.push(ParseError::new(line, content, "no address of an interface")),
+                    _ => errors.push(Problem::of_line(line, content, "no address of an interface")),
                 }
             }
             [link, ..] if link.starts_with("link/") => {

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::{
     cidr::{Cidr, parse_cidr},
-    text::{ParseError, scalar},
+    problem::Problem,
+    text::scalar,
     words::{Problems, Words, is_json_list, is_prompt},
 };
 
@@ -38,7 +39,7 @@ pub struct Rule {
 }
 
 /// Reads `ip rule` or `ip -j rule`, with what was not understood.
-pub fn parse_rules(text: &str) -> (Vec<Rule>, Vec<ParseError>) {
+pub fn parse_rules(text: &str) -> (Vec<Rule>, Vec<Problem>) {
     let mut rules = Vec::new();
     let mut problems = Problems::default();
     if is_json_list(text) {
@@ -51,12 +52,7 @@ pub fn parse_rules(text: &str) -> (Vec<Rule>, Vec<ParseError>) {
                     }
                 }
                 Err(error) => {
-                    problems.push(ParseError::at_word(
-                        error.line(),
-                        error.column(),
-                        "",
-                        format!("not valid JSON: {error}"),
-                    ));
+                    problems.push(Problem::new(error.line(), error.column(), "", format!("not valid JSON: {error}")));
                     break;
                 }
             }
@@ -110,7 +106,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 #[expect(clippy::similar_names, reason = "mark and mask are the kernel's words")]
-fn from_text(mut words: Words<'_>) -> Result<Rule, ParseError> {
+fn from_text(mut words: Words<'_>) -> Result<Rule, Problem> {
     let mut rule = Rule { line: words.line(), ..Rule::default() };
     let first = words.need("a priority")?.trim_end_matches(':');
     rule.priority = first.parse().map_err(|_| words.error("not a priority"))?;
@@ -144,9 +140,9 @@ fn from_text(mut words: Words<'_>) -> Result<Rule, ParseError> {
 }
 
 #[expect(clippy::similar_names, reason = "mark and mask are the kernel's words")]
-fn from_json(item: &Value, line: usize) -> Result<Rule, ParseError> {
+fn from_json(item: &Value, line: usize) -> Result<Rule, Problem> {
     let text = |name: &str| Some(scalar(item.get(name))).filter(|text| !text.is_empty());
-    let bad = |what: &str| ParseError::new(line, &item.to_string(), format!("not a rule: {what}"));
+    let bad = |what: &str| Problem::of_line(line, &item.to_string(), format!("not a rule: {what}"));
     let end = |name: &str, length: &str| {
         let Some(address) = text(name) else { return Ok(None) };
         let whole = text(length).map_or_else(|| address.clone(), |length| format!("{address}/{length}"));

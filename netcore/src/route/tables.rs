@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::model::{NextHop, Route, RouteKind};
 use crate::{
     cidr::Cidr,
-    text::ParseError,
+    problem::Problem,
     words::{Problems, Words, is_prompt},
 };
 
@@ -47,7 +47,7 @@ pub(super) fn is_table(text: &str) -> bool {
 }
 
 /// Reads the tables, with what was not understood.
-pub(super) fn parse(text: &str) -> (Vec<Route>, Vec<ParseError>) {
+pub(super) fn parse(text: &str) -> (Vec<Route>, Vec<Problem>) {
     let mut now = Columns::Plain;
     let mut routes = Vec::new();
     let mut problems = Problems::default();
@@ -93,7 +93,7 @@ fn route(destination: Cidr, kind: RouteKind, via: Option<IpAddr>, dev: &str, met
     }
 }
 
-fn prefix(words: &Words<'_>, address: Ipv4Addr, mask: Ipv4Addr) -> Result<Cidr, ParseError> {
+fn prefix(words: &Words<'_>, address: Ipv4Addr, mask: Ipv4Addr) -> Result<Cidr, Problem> {
     let length = mask.to_bits().leading_ones();
     let whole = length + mask.to_bits().trailing_zeros() >= 32;
     let cidr = u8::try_from(length).ok().filter(|_| whole).and_then(|length| Cidr::covering(address.into(), length));
@@ -102,7 +102,7 @@ fn prefix(words: &Words<'_>, address: Ipv4Addr, mask: Ipv4Addr) -> Result<Cidr, 
 
 const NUMERIC: &str = "an address; list with -n";
 
-fn plain(mut words: Words<'_>, netstat: bool) -> Result<Option<Route>, ParseError> {
+fn plain(mut words: Words<'_>, netstat: bool) -> Result<Option<Route>, Problem> {
     let address: Ipv4Addr = if words.take_word("default") { Ipv4Addr::UNSPECIFIED } else { words.value(NUMERIC)? };
     let via = match words.need("a gateway")? {
         "*" | "-" => None,
@@ -120,7 +120,7 @@ fn plain(mut words: Words<'_>, netstat: bool) -> Result<Option<Route>, ParseErro
     Ok(Some(route(destination, kind, via, dev, metric, words.line())))
 }
 
-fn plain6(mut words: Words<'_>) -> Result<Option<Route>, ParseError> {
+fn plain6(mut words: Words<'_>) -> Result<Option<Route>, Problem> {
     let target = words.need("a destination")?;
     let destination = match target {
         "[::]/0" | "default" => "::/0",
@@ -157,7 +157,7 @@ const UP: u32 = 0x1;
 const REJECT: u32 = 0x200;
 const LOCAL: u32 = 0x8000_0000;
 
-fn proc(mut words: Words<'_>) -> Result<Option<Route>, ParseError> {
+fn proc(mut words: Words<'_>) -> Result<Option<Route>, Problem> {
     let what = "eight hexadecimal digits";
     let dev = words.need("an interface")?;
     let hex = |words: &mut Words<'_>| {
@@ -178,7 +178,7 @@ fn proc(mut words: Words<'_>) -> Result<Option<Route>, ParseError> {
     Ok((flags & (UP | REJECT) != 0).then(|| route(destination, kind, Some(via.into()), dev, metric, words.line())))
 }
 
-fn proc6(mut words: Words<'_>) -> Result<Option<Route>, ParseError> {
+fn proc6(mut words: Words<'_>) -> Result<Option<Route>, Problem> {
     let number = |words: &mut Words<'_>| {
         let word = words.need("hexadecimal digits")?;
         u128::from_str_radix(word, 16).map_err(|_| words.error("not hexadecimal digits"))

@@ -9,10 +9,11 @@ mod tables;
 
 use super::{
     chains::RecentGoals,
-    model::{Assumed, NoteKind, NoteRecord, Problem, Ruleset},
+    model::{Assumed, NoteKind, NoteRecord, Ruleset},
     text::{Span, Text, narrow},
     words::Targets,
 };
+use crate::problem::Problem;
 use around::{Header, first_word, header, is_command_error, is_prompt};
 pub(super) use line::read_counters;
 use line::{Line, is_counters};

@@ -2,11 +2,12 @@
 
 use super::super::{
     chains::RecentGoals,
-    model::{DumpRecord, Goal, NoteKind, Problem, TableRecord},
+    model::{DumpRecord, Goal, NoteKind, TableRecord},
     text::{Span, narrow},
     words::Words,
 };
 use super::{Header, Line, Reader};
+use crate::problem::Problem;
 
 impl Reader<'_> {
     pub(super) fn table(&mut self, line: &Line<'_>, header: Option<Header<'_>>) {

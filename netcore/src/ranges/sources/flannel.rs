@@ -126,7 +126,7 @@ fn take_config_map(map: &ConfigMap<'_>, facts: &mut Facts) {
         Ok(conf) => conf,
         Err(error) => {
             let place = map.place(KEY, error.line);
-            facts.problem(&map.title(), format!("{place}: {}: `{}`", error.reason, error.text));
+            facts.problem(&map.title(), format!("{place}: {}: `{}`", error.reason, error.token));
             return;
         }
     };

@@ -135,7 +135,7 @@ fn take_config_map(map: &ConfigMap<'_>, facts: &mut Facts) {
             // a broken entry matters where it would have been the configuration
             Err(error) if text.contains("KubeProxyConfiguration") || text.contains("clusterCIDR") => {
                 let place = map.place(key, error.line);
-                facts.problem(&map.title(), format!("{place}: {}: `{}`", error.reason, error.text));
+                facts.problem(&map.title(), format!("{place}: {}: `{}`", error.reason, error.token));
             }
             Ok(None) | Err(_) => {}
         }

@@ -53,7 +53,7 @@ impl Source for KubeadmConfig {
             }),
             Err(error) => {
                 let place = map.place(KEY, error.line);
-                let shown = if error.text.is_empty() { String::new() } else { format!(": `{}`", error.text) };
+                let shown = if error.token.is_empty() { String::new() } else { format!(": `{}`", error.token) };
                 facts.problem(&map.title(), format!("{place}: {}{shown}", error.reason));
             }
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     cidr::Cidr,
+    problem::Problem,
     ranges::{Confidence, Facts, Given, Origin, Role, Source, Want},
-    text::ParseError,
 };
 
 /// One ClusterIP allocator of one API server.
@@ -39,7 +39,7 @@ impl Source for Metrics {
         for (line, content) in (1..).zip(text.lines()) {
             let Some((name, labels, value)) = sample(content) else {
                 if content.starts_with(PREFIX) {
-                    let error = ParseError::new(line, content, "no sample; name{cidr=\"…\"} value would be one");
+                    let error = Problem::of_line(line, content, "no sample; name{cidr=\"…\"} value would be one");
                     facts.problem(PATH, error.to_string());
                 }
                 continue;

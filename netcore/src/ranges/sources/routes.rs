@@ -6,9 +6,9 @@ use crate::{
     cidr::Cidr,
     finding::Unreadable,
     probe::Probe,
+    problem::Problem,
     ranges::{Confidence, Facts, Given, Origin, Role, Source, Want},
     route::{Interface, NextHop, Route, RouteKind, parse_addresses, parse_routes},
-    text::ParseError,
 };
 
 /// What a node's own network looks like.
@@ -86,7 +86,7 @@ fn key(route: &Route) -> Key {
     (*destination, kind.clone(), table.clone(), next_hops.clone(), metric.unwrap_or(0))
 }
 
-fn complain(node: Option<&str>, file: &str, errors: &[ParseError], facts: &mut Facts) {
+fn complain(node: Option<&str>, file: &str, errors: &[Problem], facts: &mut Facts) {
     facts.unreadable.extend(errors.iter().map(|error| Unreadable {
         source: file.to_owned(),
         node: node.map(str::to_owned),
