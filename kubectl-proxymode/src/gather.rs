@@ -192,7 +192,7 @@ async fn nodes(session: &Session<'_>, probes: &[Probe], facts: &mut Facts) -> Re
         let node = answer.node.as_deref();
         match answer.outcome {
             Outcome::Text(text) => facts.take_probe(node, answer.probe, &text, &answer.file),
-            Outcome::Absent(_) => facts.reading(node).traces.take_absent(answer.probe),
+            Outcome::Absent(_) => facts.take_absent(node, answer.probe),
             // what nobody on the node can see is not missed: other signs tell the same
             Outcome::Unseen(why) => {
                 facts.reading(node).unread.insert(answer.probe, why);
@@ -240,7 +240,7 @@ async fn logs(session: &Session<'_>, facts: &mut Facts) {
         let part = if ended { "previous=true&tailLines=60" } else { "limitBytes=65536" };
         let ProxyPod { namespace, name, container, node, .. } = &pod;
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/log?container={container}&{part}");
-        match session.cluster.raw(&path, "text/plain").await {
+        match session.cluster.raw(&path, "*/*").await {
             Ok(Some(text)) => facts.take_log(node, &text),
             Ok(None) | Err(ReadError::NotRecorded) => {}
             Err(error) => {

@@ -148,6 +148,8 @@ pub struct NodeReading {
     pub traces: Traces,
     /// The kernel's modules.
     pub modules: Modules,
+    /// Whether the kernel's own table of virtual servers is there, be it empty.
+    pub has_ipvs: Option<bool>,
     /// The mode that its log names, with the line.
     pub log_mode: Option<(Mode, String)>,
     /// The last error of its log.
@@ -364,10 +366,25 @@ impl Facts {
             Probe::ProxyMetrics => reading.metrics = Some(metrics(text)),
             Probe::KernelModules => problems.extend(reading.modules.take_loaded(text)),
             Probe::ModuleFiles => reading.modules.take_files(text),
+            Probe::IpvsTable => {
+                reading.has_ipvs = Some(true);
+                problems.extend(reading.traces.take(probe, text, file).into_iter().map(|problem| problem.reason));
+            }
             _ => problems.extend(reading.traces.take(probe, text, file).into_iter().map(|problem| problem.reason)),
         }
         let unread = |reason| Unreadable { source: file.to_owned(), node: node.map(str::to_owned), reason };
         self.unreadable.extend(problems.into_iter().map(unread));
+    }
+
+    /// A node does not have what a probe reads.
+    pub fn take_absent(&mut self, node: Option<&str>, probe: Probe) {
+        let reading = self.reading(node);
+        reading.traces.take_absent(probe);
+        match probe {
+            Probe::IpvsTable => reading.has_ipvs = reading.has_ipvs.or(Some(false)),
+            Probe::ModuleFiles => reading.modules.take_files(""),
+            _ => {}
+        }
     }
 
     /// The pod's log: the mode that it names and why it ended.
@@ -542,6 +559,8 @@ fn is_fatal(line: &str) -> bool {
 /// The words of a klog line.
 fn message_of(line: &str) -> String {
     let message = line.split_once("] ").map_or(line, |(_, message)| message);
+    let quoted = message.split_once(" err=\"").and_then(|(_, rest)| rest.trim_end().strip_suffix('"'));
+    let message = quoted.unwrap_or(message);
     message.trim().chars().take(200).collect()
 }
 

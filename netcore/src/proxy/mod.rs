@@ -11,6 +11,7 @@ mod mode;
 pub mod modules;
 mod replacement;
 pub mod report;
+pub mod schedulers;
 pub mod traces;
 pub mod version;
 

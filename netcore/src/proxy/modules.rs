@@ -55,6 +55,8 @@ pub struct Modules {
     on_disk: BTreeSet<(String, String)>,
     /// Releases whose files were read: `modules.builtin`, `modules.dep`.
     read: BTreeSet<(String, bool)>,
+    /// The folder was read, be it empty.
+    files_read: bool,
 }
 
 impl Modules {
@@ -70,6 +72,7 @@ impl Modules {
 
     /// Takes the files of `/lib/modules`, as the probe prints them.
     pub fn take_files(&mut self, text: &str) {
+        self.files_read = true;
         let mut at: Option<(String, bool)> = None;
         for line in text.lines() {
             if let Some(name) = line.strip_prefix("==> ").and_then(|rest| rest.strip_suffix(" <==")) {
@@ -85,6 +88,12 @@ impl Modules {
             let place = if *builtin { &mut self.builtin } else { &mut self.on_disk };
             place.insert((release.clone(), name.replace('-', "_")));
         }
+    }
+
+    /// Whether `/lib/modules` was read and has nothing for the kernel of this release: it can load no
+    /// module.
+    pub fn loads_nothing(&self, release: &str) -> bool {
+        self.files_read && !release.is_empty() && !self.read.iter().any(|(read, _)| read == release)
     }
 
     /// Whether anything is known.

@@ -8,7 +8,7 @@ use super::Mode;
 use crate::{
     finding::Unreadable,
     ipset,
-    iptables::{Backend, Ruleset},
+    iptables::{Backend, Policy, Ruleset},
     ipvs::{self, VirtualAddress},
     link, nft,
     owner::{self, Owner},
@@ -70,6 +70,8 @@ pub struct Traces {
     pub own: Vec<IpAddr>,
     /// Links of others that forward Services: `kube-dummy-if`, `cilium_host`.
     pub others: Vec<String>,
+    /// What shows a firewall of the host: a program's chains, or a chain that drops by default.
+    pub firewall: Option<String>,
     /// nftables' tables `kube-proxy` by family.
     pub tables: Option<BTreeMap<&'static str, Count>>,
 }
@@ -127,6 +129,9 @@ impl Traces {
             // a dump knows its backend better than its file's name
             let backend = table.dump().and_then(|dump| dump.backend()).unwrap_or(backend);
             for chain in table.chains() {
+                if self.firewall.is_none() {
+                    self.firewall = firewall(name, &chain);
+                }
                 let Some(sign) = sign_of(name, chain.name()) else { continue };
                 let count = found.entry(((backend, family, name.to_owned()), sign)).or_default();
                 count.chains += 1;
@@ -265,6 +270,16 @@ impl Traces {
     pub fn is_known(&self) -> bool {
         self.chains.is_some() || self.servers.is_some() || self.dummy.is_some() || self.tables.is_some()
     }
+}
+
+/// What shows that the host has a firewall: packets that nobody lets in are dropped.
+fn firewall(table: &str, chain: &crate::iptables::Chain<'_>) -> Option<String> {
+    let name = chain.name();
+    if chain.is_built_in() && table == "filter" && name == "INPUT" && chain.policy() == Some(Policy::Drop) {
+        return Some("chain INPUT drops by default".to_owned());
+    }
+    let owner = owner::of_chain(table, name)?;
+    (owner.owner == Owner::Firewall && !chain.is_empty()).then(|| format!("chain {name}: {}", owner.reason))
 }
 
 /// What a chain tells of kube-proxy's mode; nothing for chains that are not kube-proxy's, and for

@@ -280,7 +280,11 @@ fn old_kernel(cluster: Cluster<'_>, findings: &mut Findings<'_>) {
 
 fn other_settings(cluster: Cluster<'_>, findings: &mut Findings<'_>) {
     let found = cluster.report.nodes.iter().filter_map(|node| {
-        let own = |drift: &&String| drift.contains(": runs with ") || drift.starts_with("its pod started before");
+        // that the mode is another one is said by itself
+        let other_mode = node.effective.is_some() && node.effective != node.configured;
+        let own = |drift: &&String| {
+            drift.contains(": runs with ") || (!other_mode && drift.starts_with("its pod started before"))
+        };
         let drift: Vec<&str> = node.drift.iter().filter(own).map(String::as_str).collect();
         (!drift.is_empty()).then(|| (node, drift.join("; "), Vec::new()))
     });
