@@ -390,6 +390,7 @@ mod tests {
             source: None,
             metric: None,
             flags: Vec::new(),
+            attributes: Vec::new(),
             line: 1,
         };
         let routes = vec![

@@ -75,6 +75,8 @@ pub struct NextHop {
     pub dev: Option<String>,
     /// Its share of the traffic among several.
     pub weight: Option<u32>,
+    /// What else it says, as it is written, by name: `encap`.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// A route.
@@ -98,6 +100,8 @@ pub struct Route {
     pub metric: Option<u32>,
     /// `onlink`, `linkdown`, `dead`, …
     pub flags: Vec<String>,
+    /// What else the route says, as it is written, by name: `mtu`, `nhid`, `encap`, `pref`.
+    pub attributes: Vec<(String, String)>,
     /// Its line in a text, from 1; its place in a JSON list, from 1.
     pub line: usize,
 }
@@ -111,6 +115,11 @@ impl Route {
     /// The first way out's neighbour.
     pub fn via(&self) -> Option<IpAddr> {
         self.next_hops.first().and_then(|hop| hop.via)
+    }
+
+    /// An attribute that has no field of its own: `mtu`.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The first way out's interface.

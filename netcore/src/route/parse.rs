@@ -62,6 +62,7 @@ fn json_route(item: &Value, line: usize) -> Result<Route, String> {
         via: address(&scalar(value.get("gateway"))).or_else(|| address(&scalar(value.pointer("/via/host")))),
         dev: Some(scalar(value.get("dev"))).filter(|dev| !dev.is_empty()),
         weight: value.get("weight").and_then(Value::as_u64).and_then(|w| u32::try_from(w).ok()),
+        attributes: if std::ptr::eq(value, item) { Vec::new() } else { json_attributes(value) },
     };
     let kind = RouteKind::named(&text("type")).unwrap_or_default();
     let next_hops: Vec<NextHop> = match item.get("nexthops").and_then(Value::as_array) {
@@ -88,8 +89,31 @@ fn json_route(item: &Value, line: usize) -> Result<Route, String> {
         flags: item.get("flags").and_then(Value::as_array).map_or_else(Vec::new, |flags| {
             flags.iter().map(|flag| scalar(Some(flag))).filter(|flag| !flag.is_empty()).collect()
         }),
+        attributes: json_attributes(item),
         line,
     })
+}
+
+/// Keys that have a field of their own.
+const JSON_FIELDS: &[&str] = &[
+    "dst", "gateway", "via", "dev", "weight", "prefsrc", "type", "protocol", "scope", "table", "metric", "flags",
+    "nexthops",
+];
+
+/// What has no field, as it is written; `metrics` and the like hold objects of more of them.
+fn json_attributes(item: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, value) in item.as_object().into_iter().flatten() {
+        match value {
+            _ if JSON_FIELDS.contains(&name.as_str()) => {}
+            Value::Array(inner) if inner.iter().all(Value::is_object) => {
+                found.extend(inner.iter().flat_map(json_attributes));
+            }
+            Value::Object(_) | Value::Array(_) => found.push((name.clone(), value.to_string())),
+            plain => found.push((name.clone(), scalar(Some(plain)))),
+        }
+    }
+    found
 }
 
 fn destination(text: &str, family: Family) -> Result<Cidr, String> {
@@ -114,7 +138,7 @@ fn text_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
         }
         if *first == "nexthop" {
             match routes.last_mut() {
-                Some(route) => route.next_hops.push(hop_of(&words)),
+                Some(route) => route.next_hops.push(hop_of(words.get(1..).unwrap_or_default())),
                 None => errors.push(Problem::of_line(line, content, "a nexthop without a route before it")),
             }
             continue;
@@ -142,50 +166,152 @@ fn text_route(words: &[&str], line: usize) -> Result<Route, String> {
     };
     let target = rest.first().copied().unwrap_or_default();
     let options = rest.get(1..).unwrap_or_default();
-    let hop = hop_of(options);
-    let source = value_of(options, "src").and_then(address);
-    let v6 = value_of(options, "pref").is_some();
-    let family = match hop.via.filter(|_| value_of(options, "via") != Some("inet6")).or(source) {
+    let multipath = options.iter().position(|word| *word == "nexthop");
+    let (options, hops) = options.split_at(multipath.unwrap_or(options.len()));
+    let options = Options::of(options);
+    let hop = options.hop();
+    let source = options.value("src").and_then(address);
+    let v6 = options.value("pref").is_some();
+    let family = match hop.via.filter(|_| options.value("via") != Some("inet6")).or(source) {
         Some(ip) => Family::of(ip),
         None if v6 => Family::V6,
         None => Family::V4,
     };
-    let multipath = options.contains(&"nexthop");
-    let next_hops = if multipath {
-        options.split(|word| *word == "nexthop").skip(1).map(hop_of).collect()
+    let next_hops = if multipath.is_some() {
+        hops.split(|word| *word == "nexthop").skip(1).map(hop_of).collect()
     } else {
         Some(hop).filter(|hop| hop.via.is_some() || hop.dev.is_some()).into_iter().collect()
     };
-    let text = |name: &str| value_of(options, name).unwrap_or_default().to_owned();
+    let text = |name: &str| options.value(name).unwrap_or_default().to_owned();
     Ok(Route {
         destination: destination(target, family)?,
         kind,
         next_hops,
         protocol: text("proto"),
         scope: text("scope"),
-        table: value_of(options, "table").unwrap_or("main").to_owned(),
+        table: options.value("table").unwrap_or("main").to_owned(),
         source,
-        metric: value_of(options, "metric").and_then(|metric| metric.parse().ok()),
-        flags: options.iter().filter(|word| FLAGS.contains(word)).map(|&word| word.to_owned()).collect(),
+        metric: options.value("metric").and_then(|metric| metric.parse().ok()),
+        flags: options.flags(),
+        attributes: options.attributes(),
         line,
     })
 }
 
-const FLAGS: &[&str] = &["onlink", "linkdown", "dead", "pervasive", "offload", "notify", "unresolved"];
+const FLAGS: &[&str] = &[
+    "onlink",
+    "linkdown",
+    "dead",
+    "pervasive",
+    "offload",
+    "notify",
+    "unresolved",
+    "trap",
+    "rt_offload",
+    "rt_trap",
+    "offload_failed",
+];
+
+/// Options that have a field of their own, and one value; `via` may have the family before it.
+const FIELDS: &[&str] = &["via", "dev", "weight", "src", "proto", "scope", "table", "metric"];
+
+/// Options that have none.
+const OTHERS: &[&str] = &[
+    "mtu",
+    "nhid",
+    "encap",
+    "pref",
+    "advmss",
+    "rtt",
+    "rttvar",
+    "reordering",
+    "window",
+    "cwnd",
+    "initcwnd",
+    "initrwnd",
+    "ssthresh",
+    "realm",
+    "realms",
+    "expires",
+    "error",
+    "hoplimit",
+    "features",
+    "quickack",
+    "congctl",
+    "rto_min",
+    "fastopen_no_cookie",
+    "ttl-propagate",
+    "tos",
+    "dsfield",
+    "as",
+    "from",
+    "iif",
+    "cache",
+    "used",
+    "users",
+    "age",
+];
+
+/// The options of a route or a way out, each with its words.
+struct Options<'a>(Vec<(&'a str, &'a [&'a str])>);
+
+impl<'a> Options<'a> {
+    fn of(mut words: &'a [&'a str]) -> Self {
+        let is_name = |word: &&str| FIELDS.contains(word) || OTHERS.contains(word) || FLAGS.contains(word);
+        let mut found = Vec::new();
+        while let Some((name, rest)) = words.split_first() {
+            let end = match *name {
+                flag if FLAGS.contains(&flag) => 0,
+                // what it wraps a packet in has options with the same names
+                "encap" => rest.iter().position(|word| matches!(*word, "via" | "dev")).unwrap_or(rest.len()),
+                name => {
+                    let least = usize::from(FIELDS.contains(&name)).min(rest.len());
+                    let more = rest.get(least..).unwrap_or_default();
+                    least + more.iter().position(is_name).unwrap_or(more.len())
+                }
+            };
+            let (values, left) = rest.split_at(end);
+            found.push((*name, values));
+            words = left;
+        }
+        Self(found)
+    }
+
+    fn words(&self, name: &str) -> Option<&'a [&'a str]> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, values)| *values)
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.words(name)?.first().copied()
+    }
+
+    fn flags(&self) -> Vec<String> {
+        self.0.iter().filter(|(name, _)| FLAGS.contains(name)).map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn attributes(&self) -> Vec<(String, String)> {
+        let others = self.0.iter().filter(|(name, _)| !FLAGS.contains(name) && !FIELDS.contains(name));
+        others.map(|(name, values)| ((*name).to_owned(), values.join(" "))).collect()
+    }
+
+    /// The way out that they name.
+    fn hop(&self) -> NextHop {
+        let via = match self.words("via") {
+            Some(["inet" | "inet6", via, ..] | [via, ..]) => Some(*via),
+            _ => None,
+        };
+        NextHop {
+            via: via.and_then(address),
+            dev: self.value("dev").map(str::to_owned),
+            weight: self.value("weight").and_then(|weight| weight.parse().ok()),
+            attributes: Vec::new(),
+        }
+    }
+}
 
 fn hop_of(words: &[&str]) -> NextHop {
-    let via = value_of(words, "via");
-    let via = match via {
-        Some("inet" | "inet6") => {
-            words.iter().position(|word| *word == "via").and_then(|at| words.get(at + 2)).copied()
-        }
-        other => other,
-    };
-    NextHop {
-        via: via.and_then(address),
-        dev: value_of(words, "dev").map(str::to_owned),
-        weight: value_of(words, "weight").and_then(|weight| weight.parse().ok()),
-    }
+    let options = Options::of(words);
+    NextHop { attributes: options.attributes(), ..options.hop() }
 }
 
 fn value_of<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
@@ -316,6 +442,32 @@ mod tests {
         assert_eq!((routes[1].table.as_str(), routes[1].destination), ("local", cidr("10.244.1.1/32")));
         assert_eq!(routes[2].via(), Some("fd77::2".parse().unwrap()));
         assert_eq!(routes[3].destination, cidr("::/0"));
+    }
+
+    #[test]
+    fn what_has_no_field_is_kept_as_it_is_written() {
+        let (routes, errors) = parse_routes(
+            "10.1.0.0/16 nhid 12 via 10.0.0.1 dev eth0 proto static metric 5 mtu lock 1400 onlink\n\
+             10.2.0.0/16 nhid 7 encap ip id 100 src 192.0.2.1 dst 192.0.2.2 ttl 64 tos 0 via inet6 fe80::1 dev eth1 src 10.2.0.1\n\
+             10.3.0.0/16 proto bird\n\tnexthop encap mpls 200 via 10.0.0.2 dev eth0 weight 3\n",
+        );
+        assert!(errors.is_empty());
+        let pairs = |route: &Route| route.attributes.iter().map(|(a, b)| format!("{a}={b}")).collect::<Vec<_>>();
+        assert_eq!(pairs(&routes[0]), ["nhid=12", "mtu=lock 1400"]);
+        assert_eq!((routes[0].metric, routes[0].flags.as_slice()), (Some(5), ["onlink".to_owned()].as_slice()));
+        assert_eq!(routes[1].attribute("encap"), Some("ip id 100 src 192.0.2.1 dst 192.0.2.2 ttl 64 tos 0"));
+        assert_eq!(routes[1].source, Some("10.2.0.1".parse().unwrap()), "not the one that it is wrapped with");
+        assert_eq!((routes[1].via(), routes[1].family()), (Some("fe80::1".parse().unwrap()), Family::V4));
+        assert_eq!(routes[2].next_hops[0].attributes, [("encap".to_owned(), "mpls 200".to_owned())]);
+        assert_eq!(routes[2].next_hops[0].weight, Some(3));
+
+        let text = r#"[{"dst":"10.1.0.0/16","nhid":12,"gateway":"10.0.0.1","dev":"eth0","protocol":"static","metric":5,
+            "flags":["onlink"],"metrics":[{"mtu":1400}],"novelty":{"a":[1]}}]"#;
+        let (routes, errors) = parse_routes(text);
+        assert!(errors.is_empty());
+        let mut found = pairs(&routes[0]);
+        found.sort();
+        assert_eq!(found, ["mtu=1400", "nhid=12", "novelty={\"a\":[1]}"]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) fn parse(text: &str) -> (Vec<Route>, Vec<Problem>) {
 fn route(destination: Cidr, kind: RouteKind, via: Option<IpAddr>, dev: &str, metric: u32, line: usize) -> Route {
     let via = via.filter(|ip| !ip.is_unspecified());
     let drops = !matches!(kind, RouteKind::Unicast | RouteKind::Local | RouteKind::Multicast);
-    let hop = NextHop { via, dev: Some(dev.to_owned()), weight: None };
+    let hop = NextHop { via, dev: Some(dev.to_owned()), ..NextHop::default() };
     Route {
         destination,
         kind,
@@ -89,6 +89,7 @@ fn route(destination: Cidr, kind: RouteKind, via: Option<IpAddr>, dev: &str, met
         source: None,
         metric: Some(metric).filter(|metric| *metric > 0),
         flags: Vec::new(),
+        attributes: Vec::new(),
         line,
     }
 }

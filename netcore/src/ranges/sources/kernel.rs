@@ -10,7 +10,9 @@ use crate::{
     cidr::{Cidr, Family, smallest_cover},
     cluster::resources,
     finding::Unreadable,
-    ipvs::{self, VirtualAddress},
+    iptables, ipvs,
+    kubeproxy::served,
+    nft,
     probe::Probe,
     ranges::{Facts, Given, Role, Source, Want},
     route::{Route, RouteKind},
@@ -25,13 +27,13 @@ pub struct KernelServices {
     count: usize,
     /// The file with most of them.
     file: String,
-    /// Destinations of the rules that kube-proxy has for ClusterIPs.
+    /// The ClusterIPs in kube-proxy's rules, of iptables or nftables.
     rules: BTreeSet<IpAddr>,
     /// The first file with rules.
     rules_file: String,
 }
 
-/// IPVS tables and kube-proxy's rules, read only where nothing else tells the service range.
+/// IPVS tables and kube-proxy's rules of iptables and nftables, read only where nothing else tells the service range.
 pub(super) struct Kernel;
 
 const NAME: &str = "node-kernel";
@@ -55,13 +57,18 @@ impl Source for Kernel {
         if !asked || stated || !facts.services.is_empty() {
             return Vec::new();
         }
-        std::iter::once(Probe::IpvsTable).chain(RULES).map(Want::Node).collect()
+        [Probe::IpvsTable, Probe::NftRuleset].into_iter().chain(RULES).map(Want::Node).collect()
     }
 
     fn take(&self, given: Given<'_>, facts: &mut Facts) {
         match given {
             Given::Probe(node, Probe::IpvsTable, text, file) => take_servers(node, text, file, facts),
-            Given::Probe(_, probe, text, file) if RULES.contains(&probe) => take_rules(text, file, facts),
+            Given::Probe(_, Probe::NftRuleset, text, file) => {
+                keep(served::in_tables(&nft::parse(text.as_bytes())), file, facts);
+            }
+            Given::Probe(_, probe, text, file) if RULES.contains(&probe) => {
+                keep(served::in_rules(&iptables::Ruleset::parse(text)), file, facts);
+            }
             _ => {}
         }
     }
@@ -83,32 +90,18 @@ fn take_servers(node: Option<&str>, text: &str, file: &str, facts: &mut Facts) {
         known.count = table.services.len();
         file.clone_into(&mut known.file);
     }
-    for service in table.services {
-        if let VirtualAddress::Socket(_, endpoint) = service.address {
-            known.virtual_servers.entry(endpoint.address).or_default().insert(endpoint.port);
-        }
+    for (address, ports) in served::in_virtual_servers(&table) {
+        known.virtual_servers.entry(address).or_default().extend(ports);
     }
 }
 
-/// A rule of KUBE-SERVICES with a destination and a Service's own chain is a ClusterIP's; older
-/// releases have such a rule for external addresses too, and say so in its comment.
-fn take_rules(text: &str, file: &str, facts: &mut Facts) {
+/// Keeps ClusterIPs of kube-proxy's rules, of whichever kind.
+fn keep(addresses: BTreeSet<IpAddr>, file: &str, facts: &mut Facts) {
     let known = &mut facts.known.kernel_services;
-    for line in text.lines() {
-        let Some((_, rule)) = line.split_once("-A KUBE-SERVICES ") else { continue };
-        let own = rule.contains("-j KUBE-SVC-") || rule.contains("-j KUBE-SVL-");
-        if !own || rule.contains("external IP") || rule.contains("loadbalancer IP") || rule.contains("! -d") {
-            continue;
-        }
-        let destination = rule.split_once("-d ").and_then(|(_, rest)| rest.split_whitespace().next());
-        let address = destination.and_then(|text| text.split('/').next()?.parse::<IpAddr>().ok());
-        if let Some(address) = address {
-            known.rules.insert(address);
-            if known.rules_file.is_empty() {
-                file.clone_into(&mut known.rules_file);
-            }
-        }
+    if known.rules_file.is_empty() && !addresses.is_empty() {
+        file.clone_into(&mut known.rules_file);
     }
+    known.rules.extend(addresses);
 }
 
 /// A lower bound, the file that shows it, and what of the file.
@@ -250,6 +243,17 @@ mod tests {
             -A KUBE-SERVICES -d 203.0.113.2/32 -p tcp -j KUBE-EXT-X\n-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n";
         let facts = given(Probe::IptablesSave, text);
         assert_eq!(service_bound(&facts, Family::V4).unwrap().0.to_string(), "10.96.0.0/28");
+    }
+
+    #[test]
+    fn tables_of_kube_proxy_show_a_service_range() {
+        let text = "{\"nftables\": [{\"table\": {\"family\": \"ip\", \"name\": \"kube-proxy\", \"handle\": 1}}, \
+            {\"set\": {\"family\": \"ip\", \"name\": \"cluster-ips\", \"table\": \"kube-proxy\", \"type\": \"ipv4_addr\", \
+            \"handle\": 3, \"elem\": [\"10.96.0.1\", \"10.96.0.10\", \"10.96.3.3\"]}}]}";
+        let facts = given(Probe::NftRuleset, text);
+        let (cidr, file, says) = service_bound(&facts, Family::V4).unwrap();
+        assert_eq!((cidr.to_string().as_str(), file.as_str()), ("10.96.0.0/22", "nodes/n1/x"));
+        assert_eq!(says, "the ClusterIPs in kube-proxy's rules");
     }
 
     #[test]
