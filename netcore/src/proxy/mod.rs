@@ -9,6 +9,7 @@ pub mod lifecycle;
 pub mod manage;
 mod mode;
 pub mod modules;
+pub mod preflight;
 mod replacement;
 pub mod report;
 pub mod schedulers;

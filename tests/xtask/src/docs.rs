@@ -10,7 +10,7 @@ use std::{
 use netcore::{
     cluster::ReadStatus,
     finding::FindingDoc,
-    proxy::{self, report::ProxyModeReport},
+    proxy::{self, preflight::PreflightReport, report::ProxyModeReport, schedulers::SchedulerList},
     ranges::{
         Facts, Want, checks,
         free::FreeRangeList,
@@ -55,7 +55,9 @@ pub(crate) fn docs(check: bool) -> Result<(), Error> {
 
 fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     let cidr: Vec<&FindingDoc> = checks::ALL.iter().copied().flatten().map(|check| &check.doc).collect();
-    let proxy: Vec<&FindingDoc> = proxy::checks::ALL.iter().copied().flatten().map(|check| &check.doc).collect();
+    let proxy = proxy::checks::ALL.iter().copied().flatten().map(|check| &check.doc);
+    let before = proxy::preflight::ALL.iter().copied().flatten().map(|check| &check.doc);
+    let proxy: Vec<&FindingDoc> = proxy.chain(before).collect();
     Ok(vec![
         ("findings.md".into(), findings(&[("kubectl netcidr", cidr), ("kubectl proxymode", proxy)])),
         ("rbac/proxymode.yaml".into(), PROXYMODE.to_owned()),
@@ -67,7 +69,9 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<CidrReport>("CidrReport")?,
         kind::<FreeRangeList>("FreeRangeList")?,
         kind::<NodeCidrList>("NodeCidrList")?,
+        kind::<PreflightReport>("PreflightReport")?,
         kind::<ProxyModeReport>("ProxyModeReport")?,
+        kind::<SchedulerList>("SchedulerList")?,
         document("recording", &schema::<Recording>())?,
     ])
 }
@@ -85,7 +89,7 @@ metadata:
   name: kubectl-proxymode
 rules:
   - apiGroups: [\"\"]
-    resources: [nodes, pods]
+    resources: [nodes, pods, services]
     verbs: [list]
   - apiGroups: [\"\"]
     resources: [configmaps, namespaces, pods/log]
