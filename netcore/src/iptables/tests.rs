@@ -176,6 +176,14 @@ fn a_name_whose_quote_has_no_end_is_no_chain() {
 }
 
 #[test]
+fn lines_of_other_things_keep_their_indentation() {
+    let text = "*nat\n  {\n\t\"name\": \"http\",\n  iptables: Permission denied\nCOMMIT\n";
+    let set = Ruleset::parse(text);
+    assert_eq!(printed(&set), text);
+    assert_eq!((set.problems()[0].line, set.problems()[0].column), (2, 3));
+}
+
+#[test]
 fn targets_that_are_asked_for_again_and_again() {
     let rules = "-A A -j LATE\n-A A -j B\n-A A -j LATE\n-A A -j DNAT\n";
     let table = format!("*nat\n:A - [0:0]\n:B - [0:0]\n{rules}:LATE - [0:0]\n{rules}COMMIT\n");

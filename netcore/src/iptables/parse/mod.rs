@@ -91,6 +91,7 @@ impl<'a> Reader<'a> {
     fn line<'t>(&mut self, line: &Line<'t>, pending: &mut Option<Header<'t>>) {
         let content = line.content.trim_end_matches('\r');
         let trimmed = content.trim_start_matches([' ', '\t']);
+        let whole_line = Line { content, ..*line };
         let line = Line { start: line.start + content.len() - trimmed.len(), content: trimmed, ..*line };
         match trimmed.as_bytes().first() {
             None => self.note(&line, NoteKind::Blank),
@@ -100,26 +101,23 @@ impl<'a> Reader<'a> {
             Some(b'*') => self.table(&line, pending.take()),
             Some(b'#') => self.comment(&line, pending),
             Some(_) if trimmed.trim_end() == "COMMIT" => self.commit(&line),
-            Some(_) => self.other(&line),
+            Some(_) => self.other(&line, &whole_line),
         }
     }
 
-    /// A line that neither a dump nor a listing has.
-    fn other(&mut self, line: &Line<'_>) {
+    /// A line that neither a dump nor a listing has, kept with its indentation.
+    fn other(&mut self, line: &Line<'_>, whole_line: &Line<'_>) {
         if is_prompt(line.content) {
-            self.note(line, NoteKind::Prompt);
+            self.note(whole_line, NoteKind::Prompt);
         } else if is_command_error(line.content) {
-            self.note(line, NoteKind::CommandError);
+            self.note(whole_line, NoteKind::CommandError);
             self.problem(line, 0, "", format!("the command failed: {}", line.content.trim_end()));
         } else if line.content.trim().is_empty() {
-            self.note(line, NoteKind::Blank);
+            self.note(whole_line, NoteKind::Blank);
         } else {
-            self.damaged(
-                line,
-                0,
-                first_word(line.content),
-                "not a line of iptables-save: `*TABLE`, `:CHAIN`, `-A CHAIN`, `COMMIT` or `#`",
-            );
+            self.note(whole_line, NoteKind::Damaged);
+            let reason = "not a line of iptables-save: `*TABLE`, `:CHAIN`, `-A CHAIN`, `COMMIT` or `#`";
+            self.problem(line, 0, first_word(line.content), reason);
         }
     }
 
