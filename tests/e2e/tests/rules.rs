@@ -77,6 +77,8 @@ const FORMS: [Form; 7] = [
             "--days" => "--weekdays".to_owned(),
             "--mac" => "--mac-source".to_owned(),
             "--append" => "-A".to_owned(),
+            "--new" | "--new-chain" => "-N".to_owned(),
+            "--policy" => "-P".to_owned(),
             _ => word,
         };
         words.into_iter().map(printed).collect()
