@@ -10,6 +10,7 @@
 pub mod agents;
 mod binary;
 pub mod clusters;
+pub mod compare;
 mod http;
 pub mod kube_proxy_rules;
 pub mod lab;

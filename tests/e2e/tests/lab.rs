@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, env, fs, path::Path, process::Output};
 
 use assert_cmd::Command;
 use e2e::{
+    compare::{self, addresses, holds_addresses},
     lab::{Cni, Lab},
     ranges, report, stderr, stdout, timeless,
 };
@@ -45,16 +46,6 @@ fn texts(value: &Value) -> Vec<String> {
 fn sorted(mut list: Vec<String>) -> Vec<String> {
     list.sort();
     list
-}
-
-/// A pod that has addresses of its own out of a pod range, and has not ended.
-fn holds_addresses(pod: &Value) -> bool {
-    pod["spec"]["hostNetwork"] != true && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
-}
-
-fn addresses(pod: &Value) -> Vec<String> {
-    let all = pod["status"]["podIPs"].as_array().into_iter().flatten();
-    all.filter_map(|entry| entry["ip"].as_str()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -91,60 +82,16 @@ fn a_healthy_cluster_gives_no_findings() {
 fn every_node_has_what_kubectl_says_of_it() {
     let Some(lab) = lab() else { return };
     let pods = lab.kubectl_json(&["get", "pods", "-A"]);
-    let mut used: BTreeMap<&str, u64> = BTreeMap::new();
-    for pod in pods["items"].as_array().into_iter().flatten().filter(|pod| holds_addresses(pod)) {
-        if !addresses(pod).is_empty() {
-            *used.entry(pod["spec"]["nodeName"].as_str().unwrap_or_default()).or_default() += 1;
-        }
-    }
     let nodes = lab.kubectl_json(&["get", "nodes"]);
-    let nodes = nodes["items"].as_array().cloned().unwrap_or_default();
-    let expected: Vec<Value> = nodes
-        .iter()
-        .map(|node| {
-            let name = node["metadata"]["name"].as_str().unwrap_or_default();
-            json!({
-                "name": name,
-                "podCIDRs": node["spec"]["podCIDRs"],
-                "podsUsed": used.get(name).copied().unwrap_or_default(),
-                "maxPods": node["status"]["capacity"]["pods"].as_str().and_then(|count| count.parse::<u64>().ok()),
-                "addresses": node["status"]["addresses"].as_array().into_iter().flatten()
-                    .filter(|address| address["type"] == "InternalIP")
-                    .map(|address| address["address"].clone()).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    let found = answer(&lab, &[]);
-    let found: Vec<Value> = found["nodes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|row| {
-            json!({"name": row["name"], "podCIDRs": row["podCIDRs"], "podsUsed": row["podsUsed"],
-                "maxPods": row["maxPods"], "addresses": row["addresses"]})
-        })
-        .collect();
-    assert_eq!(found, expected);
+    assert_eq!(compare::stated_nodes(&answer(&lab, &[])), compare::true_nodes(&pods, &nodes));
 }
 
 #[test]
 fn service_addresses_are_counted_as_the_server_has_them() {
     let Some(lab) = lab() else { return };
     let allocated = lab.kubectl_json(&["get", "ipaddresses"]);
-    let names: Vec<String> = allocated["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|it| it["metadata"]["name"].as_str())
-        .map(str::to_owned)
-        .collect();
-    let found = answer(&lab, &[]);
-    for (v6, family) in [(false, "IPv4"), (true, "IPv6")] {
-        let expected = names.iter().filter(|name| name.contains(':') == v6).count();
-        let rows = found["ranges"].as_array().cloned().unwrap_or_default();
-        let row = rows.iter().find(|row| row["role"] == "service" && row["family"] == family).expect("a service range");
-        assert_eq!(row["used"], json!(expected), "{family}: {names:?}");
-    }
+    let stated = compare::stated_service_addresses(&answer(&lab, &[]));
+    assert_eq!(stated, compare::true_service_addresses(&allocated), "{allocated}");
 }
 
 #[test]
@@ -192,30 +139,10 @@ fn blocks_are_those_that_calicoctl_shows() {
     if lab.cni() != Cni::Calico {
         return;
     }
-    // | Block | 10.244.166.128/26 | 64 | 3 (5%) | 61 (95%) |
     let shown = lab.calicoctl(&["ipam", "show", "--show-blocks"]);
-    let mut expected = BTreeMap::new();
-    for line in shown.lines() {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        if let ["", "Block", cidr, total, used, ..] = cells[..] {
-            let number = |text: &str| text.split(' ').next().and_then(|number| number.parse::<f64>().ok());
-            expected.insert(cidr.to_owned(), (number(used), number(total)));
-        }
-    }
+    let expected = compare::true_blocks(&shown);
     assert!(!expected.is_empty(), "{shown}");
-    let found = answer(&lab, &[]);
-    let found: BTreeMap<String, (Option<f64>, Option<f64>)> = found["blocks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|block| {
-            (
-                block["cidr"].as_str().unwrap_or_default().to_owned(),
-                (block["used"].as_f64(), block["capacity"].as_f64()),
-            )
-        })
-        .collect();
-    assert_eq!(found, expected, "{shown}");
+    assert_eq!(compare::stated_blocks(&answer(&lab, &[])), expected, "{shown}");
 }
 
 #[test]

@@ -178,7 +178,27 @@ pub(crate) fn ready(cluster: &mut Cluster) -> Result<(), Error> {
         })
     })?;
     cluster.step("the web Deployment is available");
+    answers(cluster, &nodes, patience)?;
+    cluster.step("the web Service answers on the nodes");
     Ok(())
+}
+
+/// Waits until the Service's own address answers from every node, which is kube-proxy's and the network's work.
+fn answers(cluster: &mut Cluster, nodes: &[Machine], patience: u64) -> Result<(), Error> {
+    let web = cluster.get(&["service", "web"])?;
+    let address = web["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+    let page = format!("http://{address}/");
+    cluster.poll("the web Service on every node", patience, |cluster| {
+        // of a guest the rules were looked at
+        for node in nodes.iter().filter(|node| !node.guest) {
+            let asked = cluster.on(node, &["curl", "-sS", "-m", "5", &page])?;
+            if !(asked.status.success() && asked.stdout.starts_with(b"web-")) {
+                let said = String::from_utf8_lossy(&asked.stderr).trim().to_owned();
+                return Ok(Err(format!("{page} from {}: {said}", node.name)));
+            }
+        }
+        Ok(Ok(()))
+    })
 }
 
 /// `/healthz` is well before the first sync, so the log has to say it.

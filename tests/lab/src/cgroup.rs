@@ -29,7 +29,11 @@ pub(crate) struct Hierarchy {
 pub(crate) fn hierarchies() -> Result<Vec<Hierarchy>, Error> {
     let path = "/proc/self/mountinfo";
     let mounts = fs::read_to_string(path).map_err(Error::file(path))?;
-    let found = parse(&mounts);
+    choose(parse(&mounts), |path| fs::read_to_string(path).map_err(Error::file(path)))
+}
+
+/// Of those that are mounted; `read` reads a file of one.
+fn choose(found: Vec<Hierarchy>, read: impl Fn(&Path) -> Result<String, Error>) -> Result<Vec<Hierarchy>, Error> {
     let (v1, v2): (Vec<_>, Vec<_>) = found.into_iter().partition(|hierarchy| hierarchy.v1.is_some());
     if !v1.is_empty() {
         for wanted in ["cpu", "cpuacct", "cpuset", "memory", "pids"] {
@@ -41,8 +45,7 @@ pub(crate) fn hierarchies() -> Result<Vec<Hierarchy>, Error> {
     }
     for hierarchy in &v2 {
         let path = hierarchy.mount.join("cgroup.controllers");
-        let controllers = fs::read_to_string(&path).map_err(Error::file(path))?;
-        if controllers.split_whitespace().any(|c| c == "memory") {
+        if read(&path)?.split_whitespace().any(|c| c == "memory") {
             return Ok(vec![hierarchy.clone()]);
         }
     }
@@ -235,6 +238,33 @@ mod tests {
                 ("/sys/fs/cgroup/unified", None),
             ]
         );
+    }
+
+    #[test]
+    fn v1_goes_before_v2_and_a_controller_that_is_missing_is_named() {
+        let of = |v1: &[&str]| {
+            let v1 = v1.iter().map(|options| Hierarchy { mount: "/c".into(), v1: Some((*options).to_owned()) });
+            v1.chain([Hierarchy { mount: "/c/unified".into(), v1: None }]).collect::<Vec<_>>()
+        };
+        let nothing = |_: &Path| Ok(String::new());
+        let all = choose(of(&["cpu,cpuacct", "cpuset", "memory", "pids"]), nothing).unwrap();
+        assert!(all.len() == 4 && all.iter().all(|hierarchy| hierarchy.v1.is_some()));
+        let error = choose(of(&["cpu,cpuacct", "cpuset", "pids"]), nothing).unwrap_err().to_string();
+        assert!(error.contains("`memory`"), "{error}");
+    }
+
+    #[test]
+    fn v2_alone_is_taken_where_it_has_controllers() {
+        let v2 = || vec![Hierarchy { mount: "/c".into(), v1: None }];
+        let read = |path: &Path| {
+            assert_eq!(path, Path::new("/c/cgroup.controllers"));
+            Ok("cpuset cpu io memory pids\n".to_owned())
+        };
+        assert_eq!(choose(v2(), read).unwrap(), v2());
+        for found in [v2(), Vec::new()] {
+            let error = choose(found, |_| Ok(String::new())).unwrap_err().to_string();
+            assert!(error.contains("v1 or v2"), "{error}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs, io,
     io::Write as _,
     path::Path,
@@ -38,12 +39,17 @@ impl Stamp {
         Entry::read(self.pid).is_some_and(|entry| entry.start == self.start && entry.state != 'Z')
     }
 
-    /// Ends it, and returns when the kernel has.
+    /// Ends it at once.
     pub(crate) fn kill(self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
+    /// Sends it a signal if it still runs.
+    pub(crate) fn signal(self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
         if let (true, Some(pid)) = (self.alive(), pid) {
             // gone between the look and the blow is as good
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process(pid, signal);
         }
     }
 }
@@ -173,8 +179,12 @@ pub(crate) fn log_tail(log: &Path, count: usize) -> String {
 
 /// Whether a program is on the path.
 pub(crate) fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH").is_some_and(|path| is_in(program, &path))
+}
+
+/// Whether one of these folders, written as in `PATH`, has the program.
+pub(crate) fn is_in(program: &str, folders: &OsStr) -> bool {
+    std::env::split_paths(folders).any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
     Error, cgroup,
     plan::{Machine, Plan},
     process::{self, Stamp},
+    say::say,
 };
 
 /// A lab's folder.
@@ -194,14 +195,38 @@ pub(crate) fn forget_folder(_lock: &Lock) {
     let _ = fs::remove_dir(root());
 }
 
-/// Removes what dead runs left; the names of those. The lock is held by the caller.
-pub(crate) fn sweep(_lock: &Lock) -> Result<Vec<String>, Error> {
-    let mut swept = Vec::new();
-    for run in Run::all()?.into_iter().filter(|run| !run.alive()) {
-        run.remove()?;
-        swept.push(run.id);
+/// Removes what dead runs left, and says so; the names of those that are gone. The lock is held by the caller.
+///
+/// What cannot be removed of another lab than `own` is a warning that names it: it is not in the caller's way.
+pub(crate) fn sweep(_lock: &Lock, own: Option<&str>) -> Result<Vec<String>, Error> {
+    let dead = Run::all()?.into_iter().filter(|run| !run.alive());
+    let (swept, stuck) = sweep_each(dead, own, Run::remove)?;
+    for id in &swept {
+        say(&format!("swept what the lab `{id}` had left"));
+    }
+    for (id, error) in stuck {
+        say(&format!("warning: what the lab `{id}` had left stays until the next `up` or `down`: {error}"));
     }
     Ok(swept)
+}
+
+/// The names of those that are gone, and those that are not with the reason; an error only for `own`.
+type Swept = (Vec<String>, Vec<(String, Error)>);
+
+fn sweep_each(
+    dead: impl Iterator<Item = Run>,
+    own: Option<&str>,
+    remove: impl Fn(&Run) -> Result<(), Error>,
+) -> Result<Swept, Error> {
+    let (mut swept, mut stuck) = (Vec::new(), Vec::new());
+    for run in dead {
+        match remove(&run) {
+            Ok(()) => swept.push(run.id),
+            Err(error) if own == Some(run.id.as_str()) => return Err(error),
+            Err(error) => stuck.push((run.id, error)),
+        }
+    }
+    Ok((swept, stuck))
 }
 
 fn remove_folder(folder: &Path) -> Result<(), Error> {
@@ -236,4 +261,22 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let new = path.with_extension("new");
     fs::write(&new, text).map_err(Error::file(&new))?;
     fs::rename(&new, path).map_err(Error::file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_swept_is_in_the_way_of_its_own_lab_alone() {
+        let dead = || ["a", "busy", "c"].into_iter().map(Run::of);
+        let remove = |run: &Run| match run.id.as_str() {
+            "busy" => Err(Error::Other("control groups are busy".to_owned())),
+            _ => Ok(()),
+        };
+        let (swept, stuck) = sweep_each(dead(), Some("c"), remove).unwrap();
+        assert_eq!(swept, ["a", "c"]);
+        assert_eq!(stuck.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["busy"]);
+        assert!(sweep_each(dead(), Some("busy"), remove).unwrap_err().to_string().contains("are busy"));
+    }
 }

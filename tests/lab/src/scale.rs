@@ -7,7 +7,7 @@ mod seed;
 mod server;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::{
     Error,
+    components::Cache,
     say::{answer, say},
 };
 use server::{Programs, Running};
@@ -91,25 +92,20 @@ fn between<const LOW: usize, const HIGH: usize>(text: &str) -> Result<usize, Str
 
 /// Where everything of it lies.
 struct Place {
-    cache: PathBuf,
+    cache: Cache,
 }
 
 impl Place {
     fn new() -> Result<Self, Error> {
-        let cache = env::var_os("NET_LAB_CACHE").map(PathBuf::from).or_else(|| {
-            let home = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-            home.or_else(|| env::home_dir().map(|home| home.join(".cache"))).map(|cache| cache.join("kubectl-net-lab"))
-        });
-        let cache = cache.ok_or_else(|| Error::Wants("a home folder, or NET_LAB_CACHE naming one".to_owned()))?;
-        Ok(Self { cache })
+        Cache::of_this_user().map(|cache| Self { cache })
     }
 
     fn run(&self) -> PathBuf {
-        self.cache.join("scale/run")
+        self.cache.path("scale/run")
     }
 
     fn seeds(&self) -> PathBuf {
-        self.cache.join("scale/seeds")
+        self.cache.path("scale/seeds")
     }
 
     fn seed(&self, size: Size) -> PathBuf {
@@ -118,7 +114,7 @@ impl Place {
 
     /// Keeps others from starting and stopping it until it is dropped.
     fn lock(&self) -> Result<fs::File, Error> {
-        let folder = self.cache.join("scale");
+        let folder = self.cache.path("scale");
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let path = folder.join("lock");
         let file = fs::File::create(&path).map_err(Error::file(&path))?;
@@ -162,25 +158,32 @@ fn start(place: &Place, up: &Up) -> Result<(), Error> {
         running.end();
         remove(&folder)?;
     }
-    let programs = Programs::find(up.bin.as_deref(), &place.cache)?;
+    let programs = Programs::find(up.bin.as_deref())?;
     let seed = place.seed(up.size);
     stamp(&seed, up.size)?;
     room(&seed, up.size)?;
 
     let started = Instant::now();
-    let running = Running::start(&programs, &folder, &seed.join("etcd"), up.size, up.port);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Other(format!("no runtime: {error}")))?;
+    let again = || Error::Other("interrupted; the next `up` goes on with the seed".to_owned());
+    let running = runtime.block_on(async {
+        let data = seed.join("etcd");
+        tokio::select! {
+            running = Running::start(&programs, &folder, &data, up.size, up.port) => running,
+            () = interrupted() => Err(again()),
+        }
+    });
     let running = running.inspect_err(|_| {
         // etcd may run where the API server could not be started
         if let Some(half) = Running::read(&folder) {
             half.end();
         }
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::Other(format!("no runtime: {error}")))?;
     let done = runtime.block_on(async {
         tokio::select! {
             done = fill(&running, &folder, up.size) => done,
-            () = interrupted() => Err(Error::Other("interrupted; the next `up` goes on with the seed".to_owned())),
+            () = interrupted() => Err(again()),
         }
     });
     if let Err(error) = done {
@@ -313,7 +316,7 @@ mod tests {
     #[test]
     fn two_do_not_work_at_the_same_time() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { cache: folder.path().to_owned() };
+        let place = Place { cache: Cache::at(folder.path()) };
         let held = place.lock().unwrap();
         assert!(place.lock().unwrap_err().to_string().contains("another"));
         drop(held);

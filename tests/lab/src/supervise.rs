@@ -126,6 +126,7 @@ impl Cluster {
         node::images(self)?;
         addons::apply(self)?;
         node::ready(self)?;
+        cni::ready(self)?;
         addons::ready(self)
     }
 

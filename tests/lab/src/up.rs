@@ -43,9 +43,7 @@ pub(crate) fn up(plan: Plan) -> Result<(), Error> {
     }
     let state = {
         let lock = run::lock()?;
-        for id in run::sweep(&lock)? {
-            say(&format!("swept what the lab `{id}` had left"));
-        }
+        run::sweep(&lock, Some(&run.id))?;
         if run.alive() {
             return Err(Error::Other(format!(
                 "a lab `{id}` is there; `lab down --id {id}` first, or name another one by --id",
@@ -254,4 +252,25 @@ fn keep_logs(run: &Run) -> Option<std::path::PathBuf> {
         let _ = fs::copy(entry.path(), kept.join(entry.file_name()));
     }
     Some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_named_with_the_way_out() {
+        // a file system with no blocks at all
+        let error = check_space(Path::new("/proc/kubectl-net-lab")).unwrap_err().to_string();
+        assert!(error.contains("at /proc") && error.contains("NET_LAB_DIR"), "{error}");
+    }
+
+    #[test]
+    fn a_port_that_somebody_has_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wanted = taken.local_addr().unwrap().port();
+        let error = port(Some(wanted)).unwrap_err().to_string();
+        assert!(error.contains(&format!("127.0.0.1:{wanted}")) && error.contains("--port"), "{error}");
+        assert_ne!(port(None).unwrap(), wanted);
+    }
 }

@@ -123,10 +123,7 @@ pub(crate) fn calicoctl(id: Option<&str>, args: &[String]) -> Result<ExitCode, E
 pub(crate) fn down(id: Option<&str>, all: bool) -> Result<(), Error> {
     need_root()?;
     let lock = run::lock()?;
-    let swept = run::sweep(&lock)?;
-    for id in &swept {
-        say(&format!("swept what the lab `{id}` had left"));
-    }
+    let swept = run::sweep(&lock, id)?;
     let there: Vec<Run> = Run::all()?;
     let meant: Vec<Run> = match id {
         Some(id) if there.iter().any(|run| run.id == id) => vec![Run::of(id)],

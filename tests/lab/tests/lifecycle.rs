@@ -171,6 +171,44 @@ fn a_killed_lab_is_swept() {
     assert_eq!(still_there(&tree), Vec::<u32>::new());
 }
 
+/// Two side by side; one is killed and swept by the `up` that takes its name, and the other never notices.
+#[test]
+fn two_labs_live_side_by_side_and_up_sweeps_the_killed_one() {
+    if !wanted() {
+        return;
+    }
+    let labs = ["test-left", "test-right"];
+    let machines = || labs.map(Machine::now);
+    let answers = |id: &str| {
+        let page = must(&["exec", "--id", id, "node1", "--", "curl", "-sS", "-m", "10", "http://172.31.77.2:31999/"]);
+        assert!(page.starts_with("web-"), "{id}: {page}");
+        assert_eq!(must(&["kubectl", "--id", id, "get", "nodes", "-o", "name"]), "node/node1\n", "{id}");
+    };
+    for id in labs {
+        lab(&["down", "--id", id]);
+    }
+    let before = machines();
+    for id in labs {
+        must(&["up", "--id", id, "--nodes", "1"]);
+    }
+    labs.into_iter().for_each(answers);
+
+    let [left, right] = labs;
+    let root = supervisor(right);
+    let killed = tree(root);
+    assert!(Command::new("kill").args(["-9", &root.to_string()]).status().expect("kill starts").success());
+    let again = lab(&["up", "--id", right, "--nodes", "1"]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(again.status.success() && said.contains("swept what the lab `test-right` had left"), "{said}");
+    assert_eq!(still_there(&killed), Vec::<u32>::new());
+    labs.into_iter().for_each(answers);
+
+    must(&["down", "--id", right]);
+    answers(left);
+    must(&["down", "--id", left]);
+    assert_eq!(machines(), before);
+}
+
 #[test]
 fn an_interrupted_start_leaves_nothing() {
     if !wanted() {

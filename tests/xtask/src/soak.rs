@@ -52,12 +52,16 @@ pub(crate) fn soak(soak: &Soak) -> Result<(), Error> {
     Ok(())
 }
 
+/// Modes that each version is tried in; `lab up` ends well only if the web Service answers on every node.
+const MODES: [&str; 2] = ["iptables", "nftables"];
+
 /// One lab after the other: each has the control plane of the lab's default and another kube-proxy.
 fn skew() -> Result<(), Error> {
     let xtask = env::current_exe().map_err(|error| Error::Start("xtask".to_owned(), error))?;
-    for version in KUBE_PROXIES {
-        say(&format!("── kube-proxy {version}"));
-        let up = run(Command::new(&xtask).args(["lab", "up", "--id", "skew", "--kube-proxy", version]));
+    for (version, mode) in KUBE_PROXIES.iter().flat_map(|version| MODES.map(|mode| (*version, mode))) {
+        say(&format!("── kube-proxy {version}, {mode}"));
+        let flags = ["lab", "up", "--id", "skew", "--kube-proxy", version, "--proxy", mode];
+        let up = run(Command::new(&xtask).args(flags));
         let tested = up.and_then(|()| {
             run(crate::run::cargo(&["test", "-p", "e2e", "--test", "lab"])
                 .env("NET_LAB", "skew")

@@ -18,6 +18,8 @@ use crate::{
     supervise::Cluster,
 };
 
+/// Namespace and name of its DaemonSet.
+pub(super) const DAEMON_SET: (&str, &str) = ("kube-system", "calico-node");
 /// What the container runs.
 const RUN: &str = include_str!("calico-node.sh");
 /// What puts the plugin onto the node.
@@ -246,7 +248,7 @@ fn daemon_set(image: &str, plugin: &str, dataplane: CalicoDataplane) -> Value {
     };
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
-        "metadata": {"name": "calico-node", "namespace": "kube-system", "labels": {"k8s-app": "calico-node"}},
+        "metadata": {"name": DAEMON_SET.1, "namespace": DAEMON_SET.0, "labels": {"k8s-app": "calico-node"}},
         "spec": {
             "selector": {"matchLabels": {"k8s-app": "calico-node"}},
             "template": {

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const NAMESPACE: &str = "kube-flannel";
+/// Namespace and name of its DaemonSet.
+pub(super) const DAEMON_SET: (&str, &str) = (NAMESPACE, "kube-flannel-ds");
 /// flannel's own plugin is a module that is not to be had; this does what it does.
 const PLUGIN: &str = include_str!("flannel.sh");
 
@@ -86,7 +88,7 @@ fn daemon_set(image: &str) -> Value {
     env.extend(api_server());
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
-        "metadata": {"name": "kube-flannel-ds", "namespace": NAMESPACE,
+        "metadata": {"name": DAEMON_SET.1, "namespace": NAMESPACE,
                      "labels": {"tier": "node", "app": "flannel", "k8s-app": "flannel"}},
         "spec": {
             "selector": {"matchLabels": {"app": "flannel"}},

@@ -1,6 +1,7 @@
 //! `go build`, said line by line, into a name that does not count until it is whole.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     Error,
-    process::{last_lines, log_tail, on_path, run},
+    process::{is_in, last_lines, log_tail, run},
     say::say,
 };
 
@@ -77,8 +78,12 @@ fn flags(component: &Component, version: &str) -> Vec<String> {
 
 /// Whether Go is there.
 pub(super) fn go() -> Result<(), Error> {
+    go_in(&std::env::var_os("PATH").unwrap_or_default())
+}
+
+fn go_in(folders: &OsStr) -> Result<(), Error> {
     let wants = "go 1.26 or newer on the path to build what is missing; or the binaries in a folder that --bin names";
-    if on_path("go") { Ok(()) } else { Err(Error::Wants(wants.to_owned())) }
+    if is_in("go", folders) { Ok(()) } else { Err(Error::Wants(wants.to_owned())) }
 }
 
 /// A go command in the module's folder. With `-mod=readonly` nothing is taken that `go.sum` does not have.
@@ -180,6 +185,15 @@ fn failure(what: &str, status: String, log: &Path) -> Error {
 mod tests {
     use super::*;
     use crate::components::{calico, kubernetes};
+
+    #[test]
+    fn without_go_it_says_what_is_wanted_and_the_other_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = go_in(folder.path().as_os_str()).unwrap_err().to_string();
+        assert!(error.contains("go 1.26") && error.contains("--bin"), "{error}");
+        fs::write(folder.path().join("go"), "").unwrap();
+        go_in(folder.path().as_os_str()).unwrap();
+    }
 
     #[test]
     fn a_key_follows_package_and_flags() {

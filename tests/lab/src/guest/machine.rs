@@ -166,13 +166,6 @@ impl Guest {
         }
     }
 
-    /// Has it power itself off, and waits for that.
-    pub fn stop(self, seconds: u64) -> Result<(), Error> {
-        // the answer does not come when the power is gone before
-        let _ = self.exec(&["sh", "-c", "sync; { sleep 0.2; busybox poweroff -f; } >/dev/null 2>&1 &"], b"");
-        self.ended(seconds)
-    }
-
     fn wait(&mut self, what: &str, seconds: u64, mut there: impl FnMut(&Self) -> bool) -> Result<(), Error> {
         let patience = Instant::now() + Duration::from_secs(seconds);
         while !there(self) {

@@ -12,13 +12,20 @@ use std::{
 };
 
 use http::Method;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Size, http::Json, objects::SERVICE_RANGES};
-use crate::Error;
+use crate::{
+    Error, components,
+    process::{Stamp, log_tail},
+};
 
+/// The version of the API server.
+const VERSION: &str = "1.36";
+/// Until etcd must have opened its data: 2 GB from a cold disk.
+const OPENED: Duration = Duration::from_secs(300);
 /// Until the API server must be ready: on two busy cores it fills its caches in half a minute.
 const READY: Duration = Duration::from_secs(300);
 /// Until a component that was asked to end is killed.
@@ -34,69 +41,33 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// The first of each: the folder that is named, the lab's own, then `PATH`.
-    pub(super) fn find(named: Option<&Path>, cache: &Path) -> Result<Self, Error> {
-        let mut folders: Vec<PathBuf> = named.map(Path::to_owned).into_iter().collect();
-        folders.push(cache.join("bin"));
-        folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
-        let find = |program: &str, whence: &str| {
-            let found = folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file());
-            found.ok_or_else(|| Error::Wants(format!("{program}: {whence}")))
-        };
-        Ok(Self {
-            etcd: find("etcd", "install etcd-server, or name its folder with --bin")?,
-            apiserver: find("kube-apiserver", "name its folder with --bin or KUBEBUILDER_ASSETS")?,
-        })
+    /// The first of each: in the folder that is named, then etcd of `PATH`, and the lab's own API server, which is
+    /// built if it is not there.
+    pub(super) fn find(named: Option<&Path>) -> Result<Self, Error> {
+        let named: Vec<PathBuf> = named.map(Path::to_owned).into_iter().collect();
+        let etcd = etcd_in(named.iter().cloned().chain(env::var_os("PATH").iter().flat_map(env::split_paths)))?;
+        let server = components::kubernetes("kube-apiserver", VERSION)?;
+        let mut found = components::provide(&[server], &named)?;
+        let apiserver = found.remove("kube-apiserver");
+        Ok(Self { etcd, apiserver: apiserver.ok_or_else(|| Error::Other("no kube-apiserver was built".to_owned()))? })
     }
 }
 
-/// A process, not only its number, which the kernel gives away again.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Process {
-    pid: i32,
-    /// When it started, in ticks since boot.
-    start: u64,
+fn etcd_in(mut folders: impl Iterator<Item = PathBuf>) -> Result<PathBuf, Error> {
+    let found = folders.find_map(|folder| Some(folder.join("etcd")).filter(|path| path.is_file()));
+    found.ok_or_else(|| Error::Wants("etcd: install etcd-server, or name its folder with --bin".to_owned()))
 }
 
-impl Process {
-    fn of(pid: u32) -> Option<Self> {
-        let pid = i32::try_from(pid).ok()?;
-        let (_, start) = stat(pid)?;
-        Some(Self { pid, start })
-    }
-
-    /// Whether it still runs; one that ended and was not waited for does not.
-    fn alive(self) -> bool {
-        stat(self.pid).is_some_and(|(state, start)| start == self.start && state != 'Z')
-    }
-
-    fn signal(self, signal: Signal) {
-        if let (true, Some(pid)) = (self.alive(), Pid::from_raw(self.pid)) {
-            // gone between the look and the blow is as good
-            let _ = kill_process(pid, signal);
+/// Asks a process to end, then kills it; returns when it is gone.
+fn end(process: Stamp) {
+    process.signal(Signal::TERM);
+    let until = Instant::now() + GRACE;
+    while process.alive() {
+        if Instant::now() > until {
+            process.signal(Signal::KILL);
         }
+        thread::sleep(LOOK);
     }
-
-    /// Asks it to end, then kills it; returns when it is gone.
-    fn end(self) {
-        self.signal(Signal::TERM);
-        let until = Instant::now() + GRACE;
-        while self.alive() {
-            if Instant::now() > until {
-                self.signal(Signal::KILL);
-            }
-            thread::sleep(LOOK);
-        }
-    }
-}
-
-/// State and start of a process.
-fn stat(pid: i32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // the name stands in brackets and may hold anything
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 /// What is written down of a running server.
@@ -105,8 +76,8 @@ pub(super) struct Running {
     pub(super) size: Size,
     pub(super) port: u16,
     pub(super) etcd_port: u16,
-    etcd: Option<Process>,
-    apiserver: Option<Process>,
+    etcd: Option<Stamp>,
+    apiserver: Option<Stamp>,
 }
 
 impl Running {
@@ -122,13 +93,13 @@ impl Running {
 
     /// Whether both of its processes run.
     pub(super) fn alive(&self) -> bool {
-        [self.etcd, self.apiserver].iter().all(|process| process.is_some_and(Process::alive))
+        [self.etcd, self.apiserver].iter().all(|process| process.is_some_and(Stamp::alive))
     }
 
     /// Ends both; the API server first, which would complain about the other's end.
     pub(super) fn end(&self) {
         for process in [self.apiserver, self.etcd].into_iter().flatten() {
-            process.end();
+            end(process);
         }
     }
 
@@ -142,7 +113,9 @@ impl Running {
     }
 
     /// Starts both over the data in `data`; what they write goes to `folder`.
-    pub(super) fn start(
+    ///
+    /// The API server gives up when etcd has not answered within 20 seconds, so it is started when etcd does.
+    pub(super) async fn start(
         programs: &Programs,
         folder: &Path,
         data: &Path,
@@ -160,9 +133,28 @@ impl Running {
         running.etcd = Some(spawn(etcd(programs, data, etcd_port, peer_port), &folder.join("etcd.log"))?);
         // written at once, so that whatever happens next, `down` finds it
         running.write(folder)?;
+        running.opened(folder).await?;
         running.apiserver = Some(spawn(apiserver(programs, folder, &running), &folder.join("apiserver.log"))?);
         running.write(folder)?;
         Ok(running)
+    }
+
+    /// Waits until etcd has opened its data.
+    async fn opened(&self, folder: &Path) -> Result<(), Error> {
+        let until = Instant::now() + OPENED;
+        let etcd = Json::etcd(self.etcd_port)?;
+        loop {
+            check("etcd", self.etcd, folder)?;
+            let seen = match etcd.ask(Method::GET, "/health", None).await {
+                Ok((status, _)) if status.is_success() => return Ok(()),
+                Ok((status, _)) => format!("/health {status}"),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > until {
+                return Err(Error::Late { what: "etcd to open its data".to_owned(), seconds: OPENED.as_secs(), seen });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Waits until the API server is ready, and writes the kubeconfig.
@@ -197,18 +189,18 @@ impl Running {
 
     /// Says which component died, with its last words.
     pub(super) fn check(&self, folder: &Path) -> Result<(), Error> {
-        for (name, process) in [("etcd", self.etcd), ("apiserver", self.apiserver)] {
-            if process.is_none_or(|process| !process.alive()) {
-                let log = folder.join(format!("{name}.log"));
-                let text = fs::read(&log).unwrap_or_default();
-                let text = String::from_utf8_lossy(&text);
-                let lines: Vec<&str> = text.trim_end().lines().rev().take(15).collect();
-                let output = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
-                return Err(Error::Died { component: name.to_owned(), status: "not running".to_owned(), output, log });
-            }
-        }
-        Ok(())
+        check("etcd", self.etcd, folder)?;
+        check("apiserver", self.apiserver, folder)
     }
+}
+
+fn check(name: &str, process: Option<Stamp>, folder: &Path) -> Result<(), Error> {
+    if process.is_some_and(Stamp::alive) {
+        return Ok(());
+    }
+    let log = folder.join(format!("{name}.log"));
+    let output = log_tail(&log, 15);
+    Err(Error::Died { component: name.to_owned(), status: "not running".to_owned(), output, log })
 }
 
 fn etcd(programs: &Programs, data: &Path, port: u16, peer_port: u16) -> Command {
@@ -240,7 +232,7 @@ fn apiserver(programs: &Programs, folder: &Path, running: &Running) -> Command {
 }
 
 /// Starts a component that outlives this program and does not hear its Ctrl-C.
-fn spawn(mut command: Command, log: &Path) -> Result<Process, Error> {
+fn spawn(mut command: Command, log: &Path) -> Result<Stamp, Error> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = fs::File::create(log).map_err(Error::file(log))?;
     let errors = output.try_clone().map_err(Error::file(log))?;
@@ -251,7 +243,7 @@ fn spawn(mut command: Command, log: &Path) -> Result<Process, Error> {
         .process_group(0)
         .spawn()
         .map_err(|error| Error::Start(name.clone(), error))?;
-    Process::of(child.id()).ok_or_else(|| Error::Wants("/proc to be mounted".to_owned()))
+    Stamp::of(child.id()).ok_or_else(|| Error::Wants("/proc to be mounted".to_owned()))
 }
 
 /// Three ports that nobody listens on now.
@@ -323,19 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn a_process_with_another_start_is_another_process() {
-        let own = Process::of(std::process::id()).unwrap();
-        assert!(own.alive());
-        assert!(!Process { start: own.start + 1, ..own }.alive());
-    }
-
-    #[test]
-    fn a_program_that_is_nowhere_is_named() {
+    fn etcd_that_is_nowhere_is_named() {
         let folder = tempfile::tempdir().unwrap();
+        let folders = || [folder.path().to_owned()].into_iter();
+        let error = etcd_in(folders()).unwrap_err().to_string();
+        assert!(error.contains("etcd-server") && error.contains("--bin"), "{error}");
         fs::write(folder.path().join("etcd"), "").unwrap();
-        let error = Programs::find(Some(folder.path()), Path::new("/nowhere"));
-        if let Err(error) = error {
-            assert!(error.to_string().contains("kube-apiserver"), "{error}");
-        }
+        assert_eq!(etcd_in(folders()).unwrap(), folder.path().join("etcd"));
     }
 }
