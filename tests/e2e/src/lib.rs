@@ -14,6 +14,7 @@ pub mod compare;
 mod http;
 pub mod kube_proxy_rules;
 pub mod lab;
+pub mod netns;
 pub mod real;
 pub mod schema;
 

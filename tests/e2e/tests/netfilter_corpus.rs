@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use e2e::netns::Dice;
 use netcore::{
     ipset,
     nft::{self, Object},
@@ -172,16 +173,9 @@ fn text_and_json_count_the_same() {
     println!("{pairs} rule sets in both forms");
 }
 
-/// Numbers that look random and are the same every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit.max(1) as u64).expect("below a size")
-    }
+/// One of so many, at least one.
+fn pick(dice: &mut Dice, many: usize) -> usize {
+    usize::try_from(dice.below(many.max(1) as u64)).expect("below a size")
 }
 
 /// Counts the scalars of a value, and changes the one whose turn it is.
@@ -215,7 +209,7 @@ fn change(value: &mut Json, turn: &mut usize) -> bool {
 
 #[test]
 fn any_field_of_a_rule_set_that_changes_changes_the_model() {
-    let mut dice = Dice(42);
+    let mut dice = Dice::new(42);
     let mut changed = 0;
     for path in everything() {
         let Ok(text) = fs::read(&path) else { continue };
@@ -225,7 +219,7 @@ fn any_field_of_a_rule_set_that_changes_changes_the_model() {
         let Ok(whole) = serde_json::from_slice::<Json>(&text) else { continue };
         for _ in 0..30 {
             let mut other = whole.clone();
-            let mut turn = dice.below(text.len() / 12);
+            let mut turn = pick(&mut dice, text.len() / 12);
             if !change(&mut other, &mut turn) {
                 continue;
             }
@@ -241,7 +235,7 @@ fn any_field_of_a_rule_set_that_changes_changes_the_model() {
 
 #[test]
 fn any_digit_of_a_set_that_changes_changes_the_model() {
-    let mut dice = Dice(43);
+    let mut dice = Dice::new(43);
     let mut changed = 0;
     for path in everything() {
         let Ok(text) = fs::read(&path) else { continue };
@@ -256,7 +250,7 @@ fn any_digit_of_a_set_that_changes_changes_the_model() {
         let digits: Vec<usize> =
             text.iter().enumerate().filter(|(_, byte)| (b'1'..=b'8').contains(byte)).map(|(at, _)| at).collect();
         for _ in 0..if digits.is_empty() { 0 } else { 60 } {
-            let at = digits[dice.below(digits.len())];
+            let at = digits[pick(&mut dice, digits.len())];
             let mut other = text.clone();
             other[at] += 1;
             let after = ipset::parse(&other);

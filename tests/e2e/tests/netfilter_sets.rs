@@ -6,13 +6,9 @@
     reason = "a test stops at once, with its reason, and says what it skips"
 )]
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Output, Stdio},
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
+use e2e::netns::{Dice, Namespace};
 use netcore::{
     cidr::Family,
     ipset::{self, SetIndex, SetKind, parse_element},
@@ -20,93 +16,12 @@ use netcore::{
 };
 use serde_json::Value as Json;
 
-/// A network namespace that goes with the value.
-struct Namespace {
-    holder: Child,
-}
+/// What a set of that kind may hold or be asked.
+struct Members(Dice);
 
-impl Namespace {
-    /// A new one, unless this machine lets nobody make any, or lacks a tool.
-    fn new(tools: &[&str]) -> Option<Self> {
-        let missing = tools.iter().find(|tool| {
-            let found = Command::new("sh").args(["-c", "command -v \"$0\"", tool]).output();
-            !found.is_ok_and(|output| output.status.success())
-        });
-        if let Some(missing) = missing {
-            println!("skipped: {missing} is not on the path");
-            return None;
-        }
-        // the holder says when it is inside, and stays until its input closes
-        let holder = Command::new("unshare")
-            .args(["--net", "sh", "-c", "echo inside; exec cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut holder = holder.ok()?;
-        let mut line = String::new();
-        let inside = holder.stdout.as_mut().map(|out| BufReader::new(out).read_line(&mut line));
-        if !matches!(inside, Some(Ok(_))) || line != "inside\n" {
-            println!("skipped: no network namespace can be made here; that wants root");
-            let _ = holder.wait();
-            return None;
-        }
-        let namespace = Self { holder };
-        let works = tools.iter().all(|tool| match *tool {
-            "ipset" => namespace.run(&["ipset", "list", "-n"], "").status.success(),
-            "nft" => namespace.run(&["nft", "list", "ruleset"], "").status.success(),
-            _ => true,
-        });
-        if !works {
-            println!("skipped: the kernel does not take {}", tools.join(" and "));
-        }
-        works.then_some(namespace)
-    }
-
-    fn run(&self, argv: &[&str], input: &str) -> Output {
-        let mut child = Command::new("nsenter")
-            .arg(format!("--net=/proc/{}/ns/net", self.holder.id()))
-            .args(argv)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("nsenter runs");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        let input = input.to_owned();
-        let writer = std::thread::spawn(move || {
-            // a tool may stop reading at its first complaint
-            let _ = stdin.write_all(input.as_bytes());
-        });
-        let output = child.wait_with_output().expect("an end");
-        writer.join().expect("written");
-        output
-    }
-
-    /// What it prints; the test ends where it fails.
-    fn text(&self, argv: &[&str], input: &str) -> String {
-        let output = self.run(argv, input);
-        assert!(output.status.success(), "{argv:?}: {}\n{input}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("UTF-8")
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        let _ = self.holder.wait();
-    }
-}
-
-/// Numbers that look random and are the same every time.
-struct Dice(u64);
-
-impl Dice {
+impl Members {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
+        self.0.below(limit)
     }
 
     /// Few networks, so that members and questions meet.
@@ -194,7 +109,7 @@ const QUESTIONS: usize = 150;
 #[test]
 fn lookups_say_what_the_kernel_says() {
     let Some(namespace) = Namespace::new(&["ipset", "nsenter"]) else { return };
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Members(Dice::new(0x9e37_79b9_7f4a_7c15));
     let (mut compared, mut matched) = (0, 0);
     // one seed of the kernel's hash, so that every run sees the same collisions
     namespace.text(&["ipset", "create", "first", "hash:ip"], "");
@@ -258,7 +173,7 @@ fn lookups_say_what_the_kernel_says() {
 #[test]
 fn printed_sets_are_taken_by_ipset_and_saved_again_equal() {
     let Some(namespace) = Namespace::new(&["ipset", "nsenter"]) else { return };
-    let mut dice = Dice(77);
+    let mut dice = Members(Dice::new(77));
     let mut text = String::new();
     for (number, (kind, create, family)) in sets().into_iter().enumerate() {
         if kind == SetKind::ListSet
@@ -475,7 +390,7 @@ fn printed_rules_are_to_nft_what_its_own_are() {
 #[test]
 fn members_are_found_where_nft_finds_them() {
     let Some(namespace) = Namespace::new(&["nft", "nsenter"]) else { return };
-    let mut dice = Dice(4711);
+    let mut dice = Dice::new(4711);
     // blocks of 64 addresses each, so that members do not overlap
     let members: Vec<String> = (0..40_u64)
         .map(|block| {

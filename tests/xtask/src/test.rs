@@ -18,13 +18,18 @@ struct Suite {
     there: fn() -> bool,
 }
 
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 5] = [
     Suite {
         name: "corpus",
         wants: "NET_CORPUS naming a folder of real dumps",
         there: || env::var_os("NET_CORPUS").is_some(),
     },
     Suite { name: "lab", wants: "root on Linux with Go, for a real cluster in namespaces", there: can_have_a_lab },
+    Suite {
+        name: "netns",
+        wants: "root on Linux with iptables, ipset, nft and ip, for network namespaces of the tests' own",
+        there: can_have_a_namespace,
+    },
     Suite { name: "kubectl", wants: "kubectl on the path", there: || on_path("kubectl") },
     Suite { name: "pty", wants: "`script` of util-linux", there: || on_path("script") },
 ];
@@ -85,6 +90,11 @@ fn on_labs() -> Result<(), Error> {
 
 fn can_have_a_lab() -> bool {
     cfg!(target_os = "linux") && is_root() && on_path("go")
+}
+
+fn can_have_a_namespace() -> bool {
+    let made = || Command::new("unshare").args(["--net", "true"]).output().is_ok_and(|output| output.status.success());
+    cfg!(target_os = "linux") && ["iptables", "ipset", "nft", "ip"].into_iter().all(on_path) && made()
 }
 
 /// As root on Debian, installs what is missing by name; else prints the line that would.
