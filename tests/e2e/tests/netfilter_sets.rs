@@ -1,10 +1,6 @@
 //! The kernel itself: sets and rule sets that `ipset` and `nft` put into a network namespace of the
 //! test's own, read back and compared. Wants root; what the machine cannot do is said.
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test stops at once, with its reason, and says what it skips"
-)]
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
