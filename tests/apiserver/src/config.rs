@@ -14,6 +14,7 @@ use crate::{
     fault::Fault,
     kinds::{self, Kind},
     objects::{self, Collection, Generated, Held},
+    pods::Admits,
     services::Allocator,
     streams::{Answers, Exec, Ran, Runs},
 };
@@ -38,6 +39,7 @@ pub struct Config {
     pub(crate) names: Vec<String>,
     pub(crate) runs: Option<Runs>,
     pub(crate) answers: Option<Answers>,
+    pub(crate) admits: Option<Admits>,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             names: Vec::new(),
             runs: None,
             answers: None,
+            admits: None,
         }
     }
 }
@@ -75,6 +78,13 @@ impl Config {
     #[must_use]
     pub const fn minor(mut self, minor: u32) -> Self {
         self.minor = minor;
+        self
+    }
+
+    /// Lets pods be made and deleted: what each has as its `status` at once, or why it is not admitted.
+    #[must_use]
+    pub fn admits(mut self, admits: impl Fn(&Value) -> Result<Value, String> + Send + Sync + 'static) -> Self {
+        self.admits = Some(Arc::new(admits));
         self
     }
 

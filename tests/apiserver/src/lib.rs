@@ -20,6 +20,7 @@ pub mod generate;
 mod kinds;
 mod list;
 mod objects;
+mod pods;
 mod reply;
 mod select;
 mod serve;
@@ -194,6 +195,21 @@ impl Server {
     /// The requests that could have changed the cluster.
     pub fn writes(&self) -> Vec<Recorded> {
         self.requests().into_iter().filter(Recorded::writes).collect()
+    }
+
+    /// Every pod that a client asked to be made, as it did.
+    pub fn pods_asked_for(&self) -> Vec<serde_json::Value> {
+        self.cluster.pods.asked()
+    }
+
+    /// The names of the pods that clients made and nobody deleted.
+    pub fn pods_left(&self) -> Vec<String> {
+        self.cluster.pods.left()
+    }
+
+    /// The names of the pods that were deleted.
+    pub fn pods_deleted(&self) -> Vec<String> {
+        self.cluster.pods.deleted()
     }
 
     /// Lets the test write.

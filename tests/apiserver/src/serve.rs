@@ -15,6 +15,7 @@ use crate::{
     kinds::Kind,
     list::{self, Format, Query, Token},
     objects::{self, Collection},
+    pods::Pods,
     reply::{self, Reply},
     select::Selector,
     services::{self, Allocator},
@@ -35,6 +36,7 @@ pub(crate) struct Cluster {
     config: Config,
     tables: Vec<(Kind, std::sync::Arc<dyn Collection>)>,
     address: String,
+    pub(crate) pods: Pods,
     recorded: Mutex<Vec<Recorded>>,
     seen: Mutex<HashMap<String, usize>>,
     dice: Mutex<u64>,
@@ -132,7 +134,15 @@ impl Cluster {
     pub(crate) fn new(mut config: Config, address: String) -> Self {
         let tables = config.tables();
         let dice = Mutex::new(config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Self { config, tables, address, recorded: Mutex::default(), seen: Mutex::default(), dice }
+        Self {
+            config,
+            tables,
+            address,
+            pods: Pods::default(),
+            recorded: Mutex::default(),
+            seen: Mutex::default(),
+            dice,
+        }
     }
 
     pub(crate) fn recorded(&self) -> Vec<Recorded> {
@@ -309,11 +319,22 @@ impl Cluster {
         };
         match (verb, &target.name) {
             ("create", None) if kind.plural == "services" => self.create_service(asked, namespace),
+            ("create", None) if kind.plural == "pods" && self.config.admits.is_some() => match &self.config.admits {
+                Some(admits) => self.pods.create(admits, namespace, &asked.body),
+                None => reply::page_not_found(),
+            },
+            ("delete", Some(name)) if kind.plural == "pods" && self.config.admits.is_some() => {
+                let known = objects.find(&objects::key(namespace, name)).is_ok();
+                self.pods.delete(namespace, name, known).unwrap_or_else(|| not_found(kind, name))
+            }
             ("get", Some(node)) if target.resource() == "nodes/proxy" => self.configz(node, &target.sub),
             ("get", Some(pod)) if ["pods/exec", "pods/portforward"].contains(&target.resource().as_str()) => {
                 self.stream(asked, user, target, pod)
             }
             ("get", Some(name)) if target.sub.is_empty() => {
+                if let Some(pod) = self.pods.get(namespace, name).filter(|_| kind.plural == "pods") {
+                    return reply::json(StatusCode::OK, &pod);
+                }
                 let Some(format) = Self::format(asked, kind, trouble) else {
                     return list::not_acceptable(kind.builtin);
                 };
@@ -400,6 +421,9 @@ impl Cluster {
     }
 
     fn pod(&self, namespace: &str, name: &str) -> Option<Value> {
+        if let Some(made) = self.pods.get(namespace, name) {
+            return Some(made);
+        }
         let (_, pods) = self.tables.iter().find(|(kind, _)| kind.plural == "pods" && kind.group.is_empty())?;
         let index = pods.find(&objects::key(namespace, name)).ok()?;
         Some(pods.value(index))
