@@ -37,7 +37,16 @@ fn build() -> PathBuf {
 
 /// `kubectl-netcidr` with nothing of the developer's own environment but the search path.
 pub fn netcidr() -> Assert {
-    let mut command = Assert::new(binary("kubectl-netcidr"));
+    plugin("kubectl-netcidr")
+}
+
+/// `kubectl-proxymode`, likewise.
+pub fn proxymode() -> Assert {
+    plugin("kubectl-proxymode")
+}
+
+fn plugin(name: &str) -> Assert {
+    let mut command = Assert::new(binary(name));
     command.env_clear().env("HOME", "/nonexistent");
     for name in ["PATH", "LLVM_PROFILE_FILE"] {
         if let Some(value) = env::var_os(name) {

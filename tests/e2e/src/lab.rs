@@ -56,6 +56,18 @@ impl Lab {
         netcidr_at(&self.kubeconfig())
     }
 
+    /// `kubectl proxymode` as the administrator runs it.
+    pub fn proxymode(&self) -> Assert {
+        let mut command = crate::proxymode();
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        command
+    }
+
+    /// What kubectl prints; it must succeed.
+    pub fn kubectl_text(&self, arguments: &[&str]) -> String {
+        self.kubectl_output(arguments, "")
+    }
+
     /// The values of a flag that a component was started with, at their commas.
     pub fn flag(&self, component: &str, flag: &str) -> Vec<String> {
         let entries = fs::read_dir(self.folder.join("components")).expect("a lab writes its components down");

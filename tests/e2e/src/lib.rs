@@ -18,7 +18,7 @@ pub mod netns;
 pub mod real;
 pub mod schema;
 
-pub use binary::{binary, find_program, netcidr, netcidr_at};
+pub use binary::{binary, find_program, netcidr, netcidr_at, proxymode};
 pub use http::{Answer, Http};
 
 use std::{

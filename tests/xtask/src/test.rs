@@ -78,7 +78,7 @@ fn on_labs() -> Result<(), Error> {
         let id = format!("gate-{cni}");
         let up = run(&mut cargo(&["xtask", "lab", "up", "--id", &id, "--cni", cni, "--proxy", proxy]));
         let tested = up.and_then(|()| {
-            run(cargo(&["test", "-p", "e2e", "--no-fail-fast", "--test", "lab"])
+            run(cargo(&["test", "-p", "e2e", "--no-fail-fast", "--test", "lab", "--test", "lab_proxymode"])
                 .env("NET_LAB", &id)
                 .env("INSTA_UPDATE", "no"))
         });
