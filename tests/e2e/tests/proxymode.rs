@@ -143,7 +143,7 @@ fn a_source_that_is_forbidden_is_told_and_the_rest_stands() {
 
 #[test]
 fn where_nothing_may_be_read_there_is_no_answer() {
-    let server = Server::start(clusters::kubeadm().fault(Fault::at("/", Trouble::Forbidden)));
+    let server = Server::start(clusters::kubeadm().fault(Fault::under("/", Trouble::Forbidden)));
     let output = live(&server, &["--node-access", "none"]);
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{}", stderr(&output));
     assert!(stderr(&output).contains("docs/rbac/proxymode.yaml"), "{}", stderr(&output));
