@@ -1,9 +1,30 @@
-//! `kubectl proxymode services [SVC]`: which Service address goes to which pods on each node.
+//! `kubectl proxymode services [SVC]`: which Service address goes to which backends on each node.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use plugin::{exit::ExitCode, print::Out};
+use netcore::{
+    cluster::{Item, ReadStatus, resources, wire},
+    finding::Unreadable,
+    iptables::Ruleset,
+    ipvs,
+    probe::Probe,
+    proxy::kernel::{Backend, NodeService, ProxyServiceList, ServicePort, in_rules, in_virtual_servers},
+    report::Report,
+};
+use plugin::{
+    cells,
+    cluster::Selection,
+    exit::{ExitCode, FailOn},
+    nodes::{NodeAnswer, Outcome, Unasked},
+    print::{Column, Detail, Out, Rows, Table, View},
+};
 
-use crate::{cli::Cli, question::Error};
+use crate::{
+    cli::Cli,
+    question::{Answer, Error, Question, Session},
+    view::cluster_line,
+};
 
 /// Its arguments.
 #[derive(Args, Clone, Debug)]
@@ -13,9 +34,237 @@ pub(crate) struct ServicesArgs {
     pub(crate) service: Option<String>,
 }
 
+const PROBES: &[Probe] = &[
+    Probe::IpvsTable,
+    Probe::IptablesSave,
+    Probe::Ip6tablesSave,
+    Probe::IptablesLegacySave,
+    Probe::Ip6tablesLegacySave,
+    Probe::NftRuleset,
+];
+const SERVICES: Rows =
+    Rows { list: "items", kind: "service", name: &["node", "protocol", "address", "port", "heldBy"] };
+const WOULD_DO: &str = "a node's iptables-save or ipvsadm";
+
 /// Answers.
-#[expect(clippy::unused_async, reason = "what is to come reads")]
-pub(crate) async fn services(_: &Cli, args: &ServicesArgs, _: &mut Out) -> Result<ExitCode, Error> {
-    let _ = &args.service;
-    Err(Error::NotHere("services"))
+pub(crate) async fn services(cli: &Cli, args: &ServicesArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    let question = Question {
+        cli,
+        kind: "ProxyServiceList",
+        rows: SERVICES,
+        fail_on: FailOn::Never,
+        unasked: Unasked::All,
+        says_unread: true,
+    };
+    let wanted = wanted(cli, args);
+    question.ask(out, async |session: &Session<'_>| read(session, &wanted).await, table).await
+}
+
+/// The namespace and the name that are asked for; nothing for any.
+fn wanted(cli: &Cli, args: &ServicesArgs) -> (Option<String>, Option<String>) {
+    let flag = cli.kube.namespace.clone();
+    match args.service.as_deref().map(|service| (service, service.split_once('/'))) {
+        Some((_, Some((namespace, name)))) => (Some(namespace.to_owned()), Some(name.to_owned())),
+        Some((name, None)) => (flag, Some(name.to_owned())),
+        None => (flag, None),
+    }
+}
+
+async fn read(
+    session: &Session<'_>,
+    (namespace, name): &(Option<String>, Option<String>),
+) -> Result<Answer<ProxyServiceList>, Error> {
+    let mut found = Kernels::default();
+    let names = names(session, &mut found.unreadable).await;
+    for answer in session.nodes.read_all(PROBES).await? {
+        found.take(answer);
+    }
+    if !found.any {
+        let first = found.unreadable.iter().map(|entry| entry.reason.clone()).next();
+        let reason = first.unwrap_or_else(|| ReadStatus::NOT_RECORDED.to_owned());
+        return Err(Error::nothing(&reason, session.input, WOULD_DO));
+    }
+    let mut body = found.finish();
+    body.finish(&names);
+    let fits = |port: &ServicePort| {
+        namespace.as_ref().is_none_or(|wanted| *wanted == port.namespace)
+            && name.as_ref().is_none_or(|wanted| *wanted == port.name)
+    };
+    if namespace.is_some() || name.is_some() {
+        body.items.retain(|item| item.held.service.as_ref().is_some_and(fits));
+    }
+    Ok(Answer {
+        body,
+        findings: Vec::new(),
+        unreadable: found.unreadable,
+        version: None,
+        uid: None,
+        distribution: None,
+        missing: found.missing,
+    })
+}
+
+type Names = BTreeMap<(String, std::net::IpAddr, u16), ServicePort>;
+
+/// The names of the Services' addresses, out of the API.
+async fn names(session: &Session<'_>, unreadable: &mut Vec<Unreadable>) -> Names {
+    let mut names = Names::new();
+    let mut bad = None;
+    let each = &mut |item: Item<'_>| match item.lean::<wire::Service>() {
+        Ok(service) => name(&service, &mut names),
+        Err(error) => bad = Some(error.to_string()),
+    };
+    let everything = Selection { namespace: None, labels: None, fields: None };
+    let status = session.cluster.list(&resources::SERVICES, everything, each).await;
+    let reason = match (bad, &status) {
+        (Some(reason), _) => Some(reason),
+        (None, ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason)) if !status.is_unrecorded() => {
+            Some(reason.clone())
+        }
+        _ => None,
+    };
+    unreadable.extend(reason.map(|reason| Unreadable { source: "services".to_owned(), node: None, reason }));
+    names
+}
+
+fn name(service: &wire::Service, names: &mut Names) {
+    let (Some(meta), Some(spec)) = (&service.metadata, &service.spec) else { return };
+    let ingress = service.status.iter().filter_map(|status| status.load_balancer.as_ref()).flat_map(|lb| &lb.ingress);
+    let single = [&spec.cluster_ip];
+    let addresses = single.into_iter().chain(&spec.cluster_ips).chain(&spec.external_ips);
+    for address in addresses.chain(ingress.map(|ingress| &ingress.ip)).filter_map(|ip| ip.parse().ok()) {
+        for port in &spec.ports {
+            let Ok(number) = u16::try_from(port.port) else { continue };
+            let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
+            let owner = ServicePort {
+                namespace: meta.namespace.clone(),
+                name: meta.name.clone(),
+                port: (!port.name.is_empty()).then(|| port.name.clone()),
+            };
+            names.insert((protocol.to_owned(), address, number), owner);
+        }
+    }
+}
+
+/// What was read of the nodes' kernels.
+#[derive(Default)]
+struct Kernels {
+    tables: BTreeMap<Option<String>, ipvs::IpvsTable>,
+    items: Vec<NodeService>,
+    /// Texts of rules that were read: the same state may be there with and without counters.
+    seen: BTreeSet<(Option<String>, &'static str)>,
+    any: bool,
+    unreadable: Vec<Unreadable>,
+    missing: Vec<Unreadable>,
+}
+
+impl Kernels {
+    fn take(&mut self, answer: NodeAnswer) {
+        let NodeAnswer { node, probe, outcome, file, .. } = answer;
+        let text = match outcome {
+            Outcome::Text(text) => text,
+            Outcome::Absent(_) => return,
+            Outcome::Unseen(reason) | Outcome::Unreadable(reason) => {
+                self.unreadable.push(Unreadable { source: probe.file().to_owned(), node, reason });
+                return;
+            }
+        };
+        let unread = |reason: String| Unreadable { source: file.clone(), node: node.clone(), reason };
+        let held_by = match probe {
+            Probe::IpvsTable => {
+                let (table, problems) = ipvs::parse(&text);
+                self.unreadable.extend(problems.iter().map(|problem| unread(problem.to_string())));
+                self.tables.entry(node).or_default().merge(table);
+                self.any = true;
+                return;
+            }
+            Probe::NftRuleset => {
+                if text.contains("kube-proxy") && text.contains("service-ips") {
+                    let reason = "the rules of nftables mode are not read by this version";
+                    self.missing.push(unread(reason.to_owned()));
+                    self.any = true;
+                }
+                return;
+            }
+            Probe::IptablesSave => "iptables",
+            Probe::Ip6tablesSave => "ip6tables",
+            Probe::IptablesLegacySave => "iptables (legacy)",
+            Probe::Ip6tablesLegacySave => "ip6tables (legacy)",
+            _ => return,
+        };
+        self.any = true;
+        if !self.seen.insert((node.clone(), held_by)) {
+            return;
+        }
+        let rules = Ruleset::parse(text);
+        self.unreadable.extend(rules.problems().iter().map(|problem| unread(problem.to_string())));
+        if rules.dumps().any(|dump| dump.is_complete() == Some(false)) {
+            self.missing.push(unread("ends before its last COMMIT: rules are missing".to_owned()));
+        }
+        self.items.extend(in_rules(&rules, held_by).into_iter().map(|held| NodeService { node: node.clone(), held }));
+    }
+
+    /// Every address that was found.
+    fn finish(&mut self) -> ProxyServiceList {
+        let mut items = std::mem::take(&mut self.items);
+        for (node, table) in std::mem::take(&mut self.tables) {
+            items.extend(in_virtual_servers(&table).into_iter().map(|held| NodeService { node: node.clone(), held }));
+        }
+        ProxyServiceList { items }
+    }
+}
+
+fn table(report: &Report<ProxyServiceList>, _: Detail) -> View {
+    let mut view = View::new();
+    cluster_line(&mut view, &report.cluster);
+    let mut table = Table::new([
+        Column::new("node"),
+        Column::new("service"),
+        Column::new("address"),
+        Column::new("protocol"),
+        Column::new("held by"),
+        Column::new("flags"),
+        Column::new("backends"),
+    ]);
+    for NodeService { node, held } in &report.body.items {
+        let service = held.service.as_ref().map_or("?".to_owned(), |port| match &port.port {
+            Some(name) => format!("{}/{}:{name}", port.namespace, port.name),
+            None => format!("{}/{}", port.namespace, port.name),
+        });
+        let address = match held.address {
+            Some(address) => std::net::SocketAddr::new(address, held.port).to_string(),
+            None => format!("node port {}", held.port),
+        };
+        let by = match &held.scheduler {
+            Some(scheduler) => format!("{} {scheduler}", held.held_by),
+            None => held.held_by.clone(),
+        };
+        let mut flags = held.flags.clone();
+        flags.extend(held.affinity_seconds.map(|seconds| format!("affinity {seconds}s")));
+        let backends: Vec<String> = held.backends.iter().map(backend).collect();
+        let backends = if backends.is_empty() { "none".to_owned() } else { backends.join(", ") };
+        table.row(cells![
+            node.clone().unwrap_or_else(|| "?".to_owned()),
+            service,
+            address,
+            held.protocol.clone(),
+            by,
+            flags.join(" "),
+            backends
+        ]);
+    }
+    view.gap().table(table);
+    view
+}
+
+/// `10.0.0.5:6443 weight 1 (49 active, 2 inactive)`, `10.244.0.1:8080 25.0%`.
+fn backend(backend: &Backend) -> String {
+    let place = std::net::SocketAddr::new(backend.address, backend.port);
+    let share = backend.probability.map(|share| format!(" {:.1}%", share * 100.0)).unwrap_or_default();
+    let weight = backend.weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
+    let counts = match (backend.active, backend.inactive) {
+        (Some(active), Some(inactive)) => format!(" ({active} active, {inactive} inactive)"),
+        _ => String::new(),
+    };
+    format!("{place}{share}{weight}{counts}")
 }

@@ -4,6 +4,7 @@ pub mod checks;
 pub mod configured;
 pub mod evidence;
 pub mod facts;
+pub mod kernel;
 pub mod launch;
 pub mod lifecycle;
 pub mod manage;

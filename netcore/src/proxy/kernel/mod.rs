@@ -1,0 +1,117 @@
+//! What a node's kernel holds of Services, out of any mode, in one shape.
+
+mod iptables;
+mod ipvs;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::Serialize;
+
+pub use self::{iptables::in_rules, ipvs::in_virtual_servers};
+
+/// A Service's port by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ServicePort {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// The port's name; null where it has none.
+    pub port: Option<String>,
+}
+
+impl ServicePort {
+    /// `shop/web:http`, `shop/web`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (namespace, rest) = text.split_once('/')?;
+        let (name, port) = rest.split_once(':').map_or((rest, None), |(name, port)| (name, Some(port)));
+        let port = port.filter(|port| !port.is_empty()).map(str::to_owned);
+        let named = !namespace.is_empty() && !name.is_empty();
+        named.then(|| Self { namespace: namespace.to_owned(), name: name.to_owned(), port })
+    }
+}
+
+/// Where a Service's packets may be sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// The address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// How packets get there in ipvs mode: `masquerade`, `route`, …; null in other modes.
+    pub forward: Option<String>,
+    /// The share in ipvs mode; 0 takes no new connections; null in other modes.
+    pub weight: Option<u32>,
+    /// How likely a new connection is sent here, 0 to 1; null where the rules do not tell, and in ipvs mode.
+    pub probability: Option<f64>,
+    /// Connections in use; null outside ipvs mode.
+    pub active: Option<u64>,
+    /// Connections that are being closed; null outside ipvs mode.
+    pub inactive: Option<u64>,
+}
+
+/// An address of a Service, as one node's kernel has it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct KernelService {
+    /// `TCP`, `UDP`, `SCTP`.
+    pub protocol: String,
+    /// The address; null for a node port in iptables rules, which they take on the node's addresses.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// Whose it is; null where nothing names it.
+    pub service: Option<ServicePort>,
+    /// `iptables`, `ip6tables`, with ` (legacy)` after it, or `ipvs`.
+    pub held_by: String,
+    /// The algorithm in ipvs mode.
+    pub scheduler: Option<String>,
+    /// What else is so: the scheduler's flags, `rejected`, `local`, `source-ranges`, `persistent`.
+    pub flags: Vec<String>,
+    /// How long a client keeps its backend, in seconds; null where it does not, or where it is not told.
+    pub affinity_seconds: Option<u32>,
+    /// The backends, in the kernel's order.
+    pub backends: Vec<Backend>,
+}
+
+/// An address of a Service on a node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct NodeService {
+    /// The node; null where the files do not name it.
+    pub node: Option<String>,
+    /// What its kernel holds.
+    #[serde(flatten)]
+    pub held: KernelService,
+}
+
+/// Which Service address leads where, per node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyServiceList {
+    /// By node, Service, address, port and protocol.
+    pub items: Vec<NodeService>,
+}
+
+impl ProxyServiceList {
+    /// Names what has no name from the Services' own addresses, and sorts.
+    pub fn finish(&mut self, names: &BTreeMap<(String, IpAddr, u16), ServicePort>) {
+        for NodeService { held, .. } in &mut self.items {
+            if let (None, Some(address)) = (&held.service, held.address) {
+                held.service = names.get(&(held.protocol.clone(), address, held.port)).cloned();
+            }
+        }
+        let key = |item: &NodeService| {
+            let held = &item.held;
+            let place = (held.address, held.port, held.protocol.clone(), held.held_by.clone());
+            (item.node.clone(), held.service.clone(), place)
+        };
+        self.items.sort_by_cached_key(key);
+    }
+}
