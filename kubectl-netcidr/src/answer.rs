@@ -8,6 +8,7 @@ use netcore::{
         free::{self, FreeRangeList, Wanted},
         map::{self, AddressMap, svg},
         nodes::{self, NodeCidrList},
+        plan::{self, Plan, Planned},
         report::{AddressList, cidr_report},
         whois,
     },
@@ -23,7 +24,8 @@ use plugin::{
 use serde::Serialize;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{self, Cli, Command, PlanArgs},
+    plan_view,
     reading::{Error, Reading},
     view,
 };
@@ -32,6 +34,7 @@ const RANGES: Rows = Rows { list: "ranges", kind: "range", name: &["cidr"] };
 const NODES: Rows = Rows { list: "items", kind: "node", name: &["name"] };
 const ADDRESSES: Rows = Rows { list: "items", kind: "address", name: &["address"] };
 const BLOCKS: Rows = Rows { list: "blocks", kind: "block", name: &["cidr"] };
+const STEPS: Rows = Rows { list: "steps", kind: "step", name: &["id"] };
 const FREE: Rows = Rows { list: "items", kind: "range", name: &["cidr"] };
 
 /// Answers the question that the command line asks.
@@ -42,6 +45,7 @@ pub(crate) async fn answer(cli: &Cli, out: &mut Out) -> Result<ExitCode, Failure
         Some(Command::Nodes) => nodes(cli, out).await,
         Some(Command::Whois { addresses }) => whois(cli, addresses, out).await,
         Some(Command::Free { length, count, within }) => free(cli, length, *count, within, out).await,
+        Some(Command::Plan(args)) => plan(cli, args, out).await,
         Some(Command::Map) => map(cli, out).await,
         // printed before anything is run
         Some(Command::Completion(_)) => Ok(ExitCode::Done),
@@ -112,12 +116,18 @@ async fn free(cli: &Cli, length: &str, count: u16, within: &[String], out: &mut 
 
 /// `/20` or `20`.
 fn prefix_len(text: &str) -> Result<u8, Error> {
-    text.strip_prefix('/')
-        .unwrap_or(text)
-        .parse()
-        .ok()
-        .filter(|length| *length <= 128)
-        .ok_or_else(|| Error::Usage(format!("`{text}` is no prefix length; /20 is one")))
+    cli::length(text).map_err(Error::Usage)
+}
+
+async fn plan(cli: &Cli, args: &PlanArgs, out: &mut Out) -> Result<ExitCode, Error> {
+    let goal = args.goal.goal().ok_or_else(|| Error::Usage("what is to be changed? see --help".to_owned()))?;
+    let body = |reading: &Reading| {
+        let Planned { plan, findings } = plan::plan(&reading.facts, &goal);
+        // the cluster's own findings are `check`'s: here are those of the plan
+        Ok(Report { findings, ..reading.report("Plan", plan) })
+    };
+    let table = |report: &Report<Plan>, detail| plan_view::plan(report, args.explain, detail);
+    Question { cli, rows: STEPS, fail_on: FailOn::Error, says_unread: false }.ask(out, body, table).await
 }
 
 fn ranges(texts: &[String]) -> Result<Vec<Cidr>, Error> {

@@ -4,6 +4,7 @@ mod answer;
 mod cli;
 mod external;
 mod gather;
+mod plan_view;
 mod probe;
 mod reading;
 mod view;

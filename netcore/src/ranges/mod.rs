@@ -11,6 +11,7 @@ pub mod free;
 pub mod map;
 mod model;
 pub mod nodes;
+pub mod plan;
 pub mod probe_service;
 pub mod report;
 mod source;

@@ -5,7 +5,7 @@ mod agreement;
 mod calico;
 mod cilium;
 mod cloud;
-mod common;
+pub(in crate::ranges) mod common;
 mod copies;
 mod examples;
 mod internal;
