@@ -154,6 +154,7 @@ impl GoalArgs {
 fn range(text: &str) -> Result<Cidr, String> {
     let written = parse_cidr(text).map_err(|error| error.to_string())?;
     match written.flaws.as_slice() {
+        _ if !text.contains('/') => Err(format!("`{text}` has no prefix length; {text}/16 has one")),
         [] => Ok(written.cidr),
         _ => Err(format!("`{text}` is written in an odd way; {} is meant?", written.cidr)),
     }

@@ -28,7 +28,8 @@ pub(crate) fn plan(report: &Report<Plan>, explain: bool, detail: Detail) -> View
         }
     } else {
         view.gap().table(overview(steps, detail));
-        view.gap().line(Tone::Faint.paint("nothing was changed; --explain prints each step's command and the way back"));
+        view.gap()
+            .line(Tone::Faint.paint("nothing was changed; --explain prints each step's command and the way back"));
     }
     findings(&mut view, &report.findings);
     view
@@ -71,12 +72,17 @@ fn kin(a: &Step, b: &Step) -> bool {
 
 fn in_full(view: &mut View, number: usize, step: &Step) {
     view.gap().line(
-        Tone::Strong.paint(format!("{number}. {}", step.title)).then("  ").then_in(Tone::Faint, format!("[{}]", step.id)),
+        Tone::Strong
+            .paint(format!("{number}. {}", step.title))
+            .then("  ")
+            .then_in(Tone::Faint, format!("[{}]", step.id)),
     );
     view.line(
-        Text::from("   by ").then(by(step.by)).then(", risk: ").then_in(tone(step.risk), risk_text(step.risk)).then(
-            format!(", takes {}, {}", step.takes, state_text(step.state)),
-        ),
+        Text::from("   by ")
+            .then(by(step.by))
+            .then(", risk: ")
+            .then_in(tone(step.risk), risk_text(step.risk))
+            .then(format!(", takes {}, {}", step.takes, state_text(step.state))),
     );
     view.line(format!("   before: {}", step.precondition));
     for line in step.command.lines() {

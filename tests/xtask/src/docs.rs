@@ -16,6 +16,7 @@ use netcore::{
         free::FreeRangeList,
         map::AddressMap,
         nodes::NodeCidrList,
+        plan::{self, Plan},
         report::{AddressList, CidrReport},
         sources,
     },
@@ -54,7 +55,8 @@ pub(crate) fn docs(check: bool) -> Result<(), Error> {
 }
 
 fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
-    let cidr: Vec<&FindingDoc> = checks::ALL.iter().copied().flatten().map(|check| &check.doc).collect();
+    let cidr = checks::ALL.iter().copied().flatten().map(|check| &check.doc);
+    let cidr: Vec<&FindingDoc> = cidr.chain(plan::DOCS).collect();
     let proxy = proxy::checks::ALL.iter().copied().flatten().map(|check| &check.doc);
     let before = proxy::preflight::ALL.iter().copied().flatten().map(|check| &check.doc);
     let proxy: Vec<&FindingDoc> = proxy.chain(before).collect();
@@ -69,6 +71,7 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<CidrReport>("CidrReport")?,
         kind::<FreeRangeList>("FreeRangeList")?,
         kind::<NodeCidrList>("NodeCidrList")?,
+        kind::<Plan>("Plan")?,
         kind::<PreflightReport>("PreflightReport")?,
         kind::<ProxyModeReport>("ProxyModeReport")?,
         kind::<SchedulerList>("SchedulerList")?,

@@ -26,7 +26,8 @@ pub(super) fn is_calicos(facts: &Facts, subject: &str, reasons: &mut Reasons) ->
         Some(Ipam::Calico) => true,
         Some(ipam) => {
             let evidence = facts.known.ipams.iter().map(|(_, origin)| origin.to_string()).collect();
-            let message = format!("pods get addresses from {ipam}, not from Calico's pools; --pod-grow says what it allows");
+            let message =
+                format!("pods get addresses from {ipam}, not from Calico's pools; --pod-grow says what it allows");
             reasons.plugin(subject, message, evidence);
             false
         }
@@ -45,11 +46,16 @@ pub(super) fn move_pool(facts: &Facts, old: Cidr, new: Cidr, reasons: &mut Reaso
     }
     let Some(pool) = pool_of(facts, old) else {
         let have: Vec<Cidr> = pools(facts).map(|pool| pool.cidr).collect();
-        reasons.not_there(&subject, format!("no Calico pool has the range {old}: there are {}", list(&have)), Vec::new());
+        reasons.not_there(
+            &subject,
+            format!("no Calico pool has the range {old}: there are {}", list(&have)),
+            Vec::new(),
+        );
         return Vec::new();
     };
     check_pool(facts, pool, new, pool.block_size, &[old], reasons);
-    let moved = Moved { pool, cidr: new, block_size: pool.block_size, name: pool_name(new), suffix: String::new() };
+    let moved =
+        Moved { pool, cidr: new, block_size: pool.block_size, name: pool_name(new), from: old, suffix: String::new() };
     let mut steps = around(facts, new, reasons);
     steps.extend(moved.steps(facts));
     steps
@@ -63,7 +69,8 @@ pub(super) fn block_size(facts: &Facts, length: u8, reasons: &mut Reasons) -> Ve
     let family = if length > Family::V4.bits() { Family::V6 } else { Family::V4 };
     let shortest = family.bits() - 12;
     if length < shortest {
-        let message = format!("a block of /{length} is none that Calico takes: /{shortest} to /{} in {family}", family.bits());
+        let message =
+            format!("a block of /{length} is none that Calico takes: /{shortest} to /{} in {family}", family.bits());
         reasons.not_taken(&subject, message);
         return Vec::new();
     }
@@ -97,6 +104,7 @@ pub(super) fn block_size(facts: &Facts, length: u8, reasons: &mut Reasons) -> Ve
             cidr: between,
             block_size: length,
             name: pool_name(between),
+            from: pool.cidr,
             suffix: format!("-{}-out", pool.name),
         };
         let temporary = Pool { name: pool_name(between), cidr: between, block_size: length, ..pool.clone() };
@@ -105,6 +113,7 @@ pub(super) fn block_size(facts: &Facts, length: u8, reasons: &mut Reasons) -> Ve
             cidr: pool.cidr,
             block_size: length,
             name: pool.name.clone(),
+            from: pool.cidr,
             suffix: format!("-{}-back", pool.name),
         };
         steps.extend(around(facts, between, reasons));
@@ -132,7 +141,14 @@ fn pool_of(facts: &Facts, cidr: Cidr) -> Option<&Pool> {
 }
 
 /// What a new pool has to be.
-pub(super) fn check_pool(facts: &Facts, like: &Pool, new: Cidr, block_size: u8, replaced: &[Cidr], reasons: &mut Reasons) {
+pub(super) fn check_pool(
+    facts: &Facts,
+    like: &Pool,
+    new: Cidr,
+    block_size: u8,
+    replaced: &[Cidr],
+    reasons: &mut Reasons,
+) {
     let subject = new.to_string();
     if new.family() != like.cidr.family() {
         reasons.not_taken(&subject, format!("{new} is not of the family of {}", like.cidr));
@@ -145,8 +161,14 @@ pub(super) fn check_pool(facts: &Facts, like: &Pool, new: Cidr, block_size: u8, 
     }
     let installation = |fact: &RangeFact| replaced.contains(&fact.cidr) && fact.role == Role::Pod;
     // a range that holds the pool on the cluster's side is where it belongs
-    let around = |fact: &RangeFact| fact.role == Role::Pod && fact.cidr != new && fact.cidr.contains(&new) && pool_of(facts, fact.cidr).is_none();
-    let same_pool = |fact: &RangeFact| fact.role == Role::Pod && fact.cidr == new && pool_of(facts, new).is_some_and(|pool| pool.name == pool_name(new));
+    let around = |fact: &RangeFact| {
+        fact.role == Role::Pod && fact.cidr != new && fact.cidr.contains(&new) && pool_of(facts, fact.cidr).is_none()
+    };
+    let same_pool = |fact: &RangeFact| {
+        fact.role == Role::Pod
+            && fact.cidr == new
+            && pool_of(facts, new).is_some_and(|pool| pool.name == pool_name(new))
+    };
     reasons.overlaps(facts, new, |fact| installation(fact) || around(fact) || same_pool(fact));
     if block_size < new.prefix_len() {
         reasons.not_taken(&subject, format!("{new} is smaller than one block of /{block_size}"));
@@ -157,13 +179,13 @@ pub(super) fn check_pool(facts: &Facts, like: &Pool, new: Cidr, block_size: u8, 
     if blocks < Count::new(nodes) {
         reasons.no_room(&subject, format!("{new} holds {blocks} blocks of /{block_size}, and there are {nodes} nodes"));
     }
-    if !facts.complete(&resources::PODS) {
-        reasons.room_unknown(&subject, "pods could not be read: whether the range has room for them is not known");
-    } else {
+    if facts.complete(&resources::PODS) {
         let pods: usize = replaced.iter().map(|old| pods_inside(facts, old)).sum();
         if new.size() < Count::new(pods as u128) {
             reasons.no_room(&subject, format!("{new} has {} addresses, and {pods} pods move", new.size()));
         }
+    } else {
+        reasons.room_unknown(&subject, "pods could not be read: whether the range has room for them is not known");
     }
     if let Some(service) = service_ranges(facts).iter().find(|service| service.overlaps(&new)) {
         reasons.no_room(&subject, format!("{new} overlaps the service range {service}"));
@@ -180,7 +202,10 @@ pub(super) fn around(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Ste
             .map(|written| written.cidr)
             .filter(|cidr| cidr.family() == new.family())
             .collect();
-        if cidrs.is_empty() || cidrs.iter().any(|cidr| cidr.contains(&new)) || proxy.config.detect_local != DetectLocal::ClusterCidr {
+        if cidrs.is_empty()
+            || cidrs.iter().any(|cidr| cidr.contains(&new))
+            || proxy.config.detect_local != DetectLocal::ClusterCidr
+        {
             continue;
         }
         let message = format!(
@@ -195,10 +220,16 @@ pub(super) fn around(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Ste
                 kind: "ConfigMap".to_owned(),
                 object: proxy.origin.object.clone(),
                 command: format!(
-                    "edit {}: clusterCIDR to a range that holds {} and {new}, or leave it empty where detectLocalMode is \
-                     another than ClusterCIDR; then restart kube-proxy's pods one by one",
+                    "edit {}: {}; then restart kube-proxy's pods one by one",
                     proxy.origin,
-                    list(&cidrs)
+                    if cidrs.iter().all(|cidr| new.contains(cidr)) {
+                        format!("{new} instead of {}", list(&cidrs))
+                    } else {
+                        format!(
+                            "a range that holds {} and {new}, or none where detectLocalMode is another than ClusterCIDR",
+                            list(&cidrs)
+                        )
+                    }
                 ),
                 precondition: "`kubectl proxymode` shows every kube-proxy in step with its configuration".to_owned(),
                 expect: "kubectl netcidr check: no CIDR-009".to_owned(),
@@ -222,6 +253,8 @@ struct Moved<'a> {
     cidr: Cidr,
     block_size: u8,
     name: String,
+    /// The range that the pods have addresses of today.
+    from: Cidr,
     /// Tells the steps of several moves apart.
     suffix: String,
 }
@@ -230,10 +263,8 @@ impl Moved<'_> {
     fn steps(&self, facts: &Facts) -> Vec<Step> {
         let Self { pool, cidr, name, suffix, .. } = self;
         let operator = by_operator(facts);
-        let mut steps = vec![
-            create_pool(facts, pool, *cidr, self.block_size, name, suffix),
-            self.stop(facts, operator),
-        ];
+        let mut steps =
+            vec![create_pool(facts, pool, *cidr, self.block_size, name, suffix), self.stop(facts, operator)];
         steps.extend(self.evict(facts));
         steps.push(Step {
             id: format!("empty{suffix}"),
@@ -256,7 +287,10 @@ impl Moved<'_> {
             } else {
                 format!("kubectl delete ippools.crd.projectcalico.org {}", pool.name)
             },
-            precondition: format!("no pod has an address of {}: pods of a deleted pool lose their routes and masquerading", pool.cidr),
+            precondition: format!(
+                "no pod has an address of {}: pods of a deleted pool lose their routes and masquerading",
+                pool.cidr
+            ),
             expect: "its blocks go, and the nodes take tunnel addresses of the other pool".to_owned(),
             undo: "create the pool again with the same range and block size".to_owned(),
             risk: Risk::NewConnections,
@@ -298,7 +332,7 @@ impl Moved<'_> {
     /// A step for each node that has pods of the old pool.
     fn evict(&self, facts: &Facts) -> Vec<Step> {
         let mut on: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-        for address in facts.pods.inside(&self.pool.cidr) {
+        for address in facts.pods.inside(&self.from) {
             if let Some(node) = facts.pods.node_of(address) {
                 *on.entry(node).or_default() += 1;
             }
@@ -312,9 +346,12 @@ impl Moved<'_> {
                 command: format!(
                     "kubectl drain {node} --ignore-daemonsets --delete-emptydir-data\nkubectl uncordon {node}"
                 ),
-                precondition: "every other node is Ready, and PodDisruptionBudgets allow it (drain waits for them)".to_owned(),
+                precondition: "every other node is Ready, and PodDisruptionBudgets allow it (drain waits for them)"
+                    .to_owned(),
                 expect: format!("pods that start instead have addresses of {}", self.cidr),
-                undo: format!("kubectl uncordon {node}; the old pool given out again, pods get its addresses when restarted"),
+                undo: format!(
+                    "kubectl uncordon {node}; the old pool given out again, pods get its addresses when restarted"
+                ),
                 risk: Risk::Downtime,
                 takes: "as long as its pods take to stop and to start elsewhere".to_owned(),
                 ..Step::default()
@@ -345,9 +382,10 @@ pub(super) fn create_pool(facts: &Facts, like: &Pool, cidr: Cidr, block_size: u8
         } else {
             create_command(&manifest, "")
         },
-        precondition: "nothing else uses the range, and routers outside know the way to it where pods are reached without \
+        precondition:
+            "nothing else uses the range, and routers outside know the way to it where pods are reached without \
                        masquerading"
-            .to_owned(),
+                .to_owned(),
         expect: format!("kubectl netcidr shows {cidr} with 0 addresses in use, and no CIDR finding on it"),
         undo: format!("kubectl delete ippools.crd.projectcalico.org {name}, while no pod has an address of it"),
         takes: "seconds".to_owned(),

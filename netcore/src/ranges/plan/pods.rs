@@ -28,7 +28,9 @@ pub(super) fn grow(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Step>
                 reasons.not_there(&subject, format!("no Calico pool of {} serves pods", new.family()), Vec::new());
                 return Vec::new();
             };
-            if let Some(pool) = facts.known.calico.pools.values().find(|pool| pool.cidr.overlaps(&new) && pool.cidr != new) {
+            if let Some(pool) =
+                facts.known.calico.pools.values().find(|pool| pool.cidr.overlaps(&new) && pool.cidr != new)
+            {
                 let message = format!(
                     "{new} overlaps the pool {} ({}): Calico's pools cannot grow; name a range beside it, or move the pods \
                      by --pod-move",
@@ -45,7 +47,9 @@ pub(super) fn grow(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Step>
         Some(Ipam::CiliumClusterPool) => grow_cilium(facts, new, reasons),
         Some(ipam) => {
             let evidence = facts.known.ipams.iter().map(|(_, origin)| origin.to_string()).collect();
-            let message = format!("pods get addresses from {ipam}: its range is changed where it is configured, not by this plan");
+            let message = format!(
+                "pods get addresses from {ipam}: its range is changed where it is configured, not by this plan"
+            );
             reasons.plugin(&subject, message, evidence);
             Vec::new()
         }
@@ -64,7 +68,10 @@ fn grow_nodes(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Step> {
     let Some(range) = range_of(facts, new.family(), &subject, reasons) else { return Vec::new() };
     stays_inside(facts, new, reasons);
     if !new.contains(&range.cidr) {
-        let message = format!("{new} does not hold the present range {}: only a wider one keeps the nodes that there are", range.cidr);
+        let message = format!(
+            "{new} does not hold the present range {}: only a wider one keeps the nodes that there are",
+            range.cidr
+        );
         reasons.not_there(&subject, message, vec![range.evidence.clone()]);
     }
     if range.node_mask.saturating_sub(new.prefix_len()) > DEEPEST {
@@ -89,7 +96,8 @@ fn grow_nodes(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Step> {
 
 /// flannel takes routes and its SNAT rules from its own network.
 fn flannel(facts: &Facts, new: Cidr) -> Option<Step> {
-    let conf = facts.known.flannel_confs.iter().find(|conf| conf.networks.iter().any(|n| n.family() == new.family()))?;
+    let conf =
+        facts.known.flannel_confs.iter().find(|conf| conf.networks.iter().any(|n| n.family() == new.family()))?;
     let old: Vec<Cidr> = conf.networks.iter().filter(|network| network.family() == new.family()).copied().collect();
     let key = match new.family() {
         Family::V4 => "Network",
@@ -112,16 +120,19 @@ fn flannel(facts: &Facts, new: Cidr) -> Option<Step> {
 fn restart_flannel(facts: &Facts, new: Cidr) -> Option<Step> {
     let conf = facts.known.flannel_confs.first()?;
     let nodes = facts.nodes.len();
+    // flannel has a namespace of its own since 0.20; before, and as canal, it shares one
+    let own = conf.origin.object.contains(" kube-flannel/");
+    let which = if own { "-n kube-flannel" } else { "-n kube-system -l app=flannel" };
     Some(Step {
         id: "flannel-restart".to_owned(),
         title: "restart flannel".to_owned(),
         kind: "DaemonSet".to_owned(),
         object: conf.origin.object.clone(),
-        command: "kubectl rollout restart daemonset -n NAMESPACE FLANNEL: the namespace of the ConfigMap, and the DaemonSet \
-                  that mounts it"
-            .to_owned(),
+        command: format!("kubectl rollout restart daemonset {which}"),
         precondition: "the controller manager runs with the new range".to_owned(),
-        expect: format!("kubectl netcidr nodes shows FLANNEL_NETWORK {new} on every node; running pods keep their addresses"),
+        expect: format!(
+            "kubectl netcidr nodes shows FLANNEL_NETWORK {new} on every node; running pods keep their addresses"
+        ),
         undo: "the old network and another restart".to_owned(),
         risk: Risk::NewConnections,
         takes: format!("{nodes} nodes, seconds each"),
@@ -223,9 +234,10 @@ fn grow_cilium(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Step> {
             kind: "ConfigMap".to_owned(),
             object: origin.object.clone(),
             command: format!("edit {origin}: {} {new}; ranges that are there stay as and where they are", join(&had)),
-            precondition: "nothing else uses the range; by Helm where Cilium was installed by it, or it is lost with the next \
+            precondition:
+                "nothing else uses the range; by Helm where Cilium was installed by it, or it is lost with the next \
                            upgrade"
-                .to_owned(),
+                    .to_owned(),
             expect: "the text names every range that it named before, and the new one last".to_owned(),
             undo: "take the last range out again, while no CiliumNode has a share of it".to_owned(),
             takes: "a minute".to_owned(),
@@ -238,8 +250,10 @@ fn grow_cilium(facts: &Facts, new: Cidr, reasons: &mut Reasons) -> Vec<Step> {
             object: "deployment kube-system/cilium-operator".to_owned(),
             command: "kubectl rollout restart deployment -n kube-system cilium-operator".to_owned(),
             precondition: "the ConfigMap has the range".to_owned(),
-            expect: format!("nodes that join get ranges{mask} of {new} once the others are full; kubectl netcidr shows no error \
-                             of the operator"),
+            expect: format!(
+                "nodes that join get ranges{mask} of {new} once the others are full; kubectl netcidr shows no error \
+                             of the operator"
+            ),
             undo: "the old list and another restart".to_owned(),
             takes: "seconds".to_owned(),
             ..Step::default()
@@ -262,7 +276,11 @@ pub(super) fn node_mask(facts: &Facts, length: u8, reasons: &mut Reasons) -> Vec
             return Vec::new();
         }
         Some(ipam) => {
-            reasons.plugin(&subject, format!("pods get addresses from {ipam}, not from the nodes' podCIDRs"), Vec::new());
+            reasons.plugin(
+                &subject,
+                format!("pods get addresses from {ipam}, not from the nodes' podCIDRs"),
+                Vec::new(),
+            );
             return Vec::new();
         }
         None => {

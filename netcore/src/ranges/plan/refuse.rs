@@ -96,8 +96,7 @@ const COPIES: FindingDoc = FindingDoc {
 };
 
 /// Their documentation.
-pub const DOCS: &[FindingDoc] =
-    &[OVERLAP, UNSUPPORTED, NOT_TAKEN, NOT_THERE, NO_ROOM, CRASH, UNKNOWN, PLUGIN, COPIES];
+pub const DOCS: &[FindingDoc] = &[OVERLAP, UNSUPPORTED, NOT_TAKEN, NOT_THERE, NO_ROOM, CRASH, UNKNOWN, PLUGIN, COPIES];
 
 /// What speaks against a plan.
 #[derive(Debug, Default)]
@@ -145,8 +144,8 @@ impl Reasons {
     /// What the cluster's distribution says about a change of this kind.
     pub(super) fn supported(&mut self, facts: &Facts, change: Change) {
         for (name, why) in &facts.distributions {
-            for (severity, says) in change.said_of(name) {
-                self.add(&UNSUPPORTED, severity, name, format!("{name}: {says}"), vec![why.clone()]);
+            if let Some((severity, says)) = change.said_of(name) {
+                self.add(&UNSUPPORTED, severity, name, says.to_owned(), vec![why.clone()]);
             }
         }
     }

@@ -7,7 +7,10 @@ use super::{
     service::{self, DEFAULT, Ways, check_new, copies, flags, list, object_name, ways},
 };
 use crate::{
-    cidr::{Cidr, Count, capacity::{ServiceAllocator, service_addresses}},
+    cidr::{
+        Cidr, Count,
+        capacity::{ServiceAllocator, service_addresses},
+    },
     cluster::resources,
     ranges::{Facts, ServiceFacts, checks::common::service_ranges, usage},
 };
@@ -39,7 +42,11 @@ pub(super) fn replace(facts: &Facts, wanted: &[Cidr], reasons: &mut Reasons) -> 
     let old: Vec<Cidr> = old.into_iter().filter(|o| wanted.iter().any(|w| w.family() == o.family())).collect();
     let inside = |service: &&ServiceFacts| service.cluster_ips.iter().any(|ip| old.iter().any(|o| o.contains_ip(*ip)));
     if !facts.complete(&resources::SERVICES) {
-        reasons.unknown("services", "services could not be read: which of them get another address is not known", Vec::new());
+        reasons.unknown(
+            "services",
+            "services could not be read: which of them get another address is not known",
+            Vec::new(),
+        );
         return Vec::new();
     }
     let mut moving: Vec<&ServiceFacts> = facts.services.iter().filter(inside).collect();
@@ -48,7 +55,8 @@ pub(super) fn replace(facts: &Facts, wanted: &[Cidr], reasons: &mut Reasons) -> 
     let mut steps = vec![backup(facts)];
     if let Ways::Objects(objects) = ways {
         for cidr in wanted {
-            let suffix = if wanted.len() > 1 { format!("-{}", super::refuse::tag(cidr.family())) } else { String::new() };
+            let suffix =
+                if wanted.len() > 1 { format!("-{}", super::refuse::tag(cidr.family())) } else { String::new() };
             let mut bridge = service::create(objects, *cidr);
             bridge.push(service::trial(facts, *cidr));
             for step in &mut bridge {
@@ -157,7 +165,10 @@ fn certificates(facts: &Facts, wanted: &[Cidr]) -> Vec<Step> {
          apiserver --config` with the new serviceSubnet, restart kube-apiserver"
             .to_owned()
     } else {
-        format!("on each control-plane node: make the API server's certificate anew with {} among its addresses", first.join(", "))
+        format!(
+            "on each control-plane node: make the API server's certificate anew with {} among its addresses",
+            first.join(", ")
+        )
     };
     vec![Step {
         id: "certificates".to_owned(),
@@ -184,8 +195,10 @@ fn default_service(wanted: &[Cidr]) -> Step {
         object: "service default/kubernetes".to_owned(),
         command: "kubectl delete service -n default kubernetes".to_owned(),
         precondition: "every API server runs with the new range, and its certificate names the new address".to_owned(),
-        expect: format!("it is there again within seconds, with {first}; pods that hold the old address in \
-                         KUBERNETES_SERVICE_HOST reach the API server again when they are restarted"),
+        expect: format!(
+            "it is there again within seconds, with {first}; pods that hold the old address in \
+                         KUBERNETES_SERVICE_HOST reach the API server again when they are restarted"
+        ),
         undo: "set the flags back, and delete it once more".to_owned(),
         risk: Risk::Downtime,
         takes: "seconds, and the restart of every pod that talks to the API server".to_owned(),

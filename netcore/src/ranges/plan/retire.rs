@@ -11,12 +11,7 @@ use crate::{
         capacity::{ServiceAllocator, service_addresses},
     },
     cluster::resources,
-    ranges::{
-        Facts, ServiceFacts,
-        checks::common::dns_services,
-        sources::ServiceCidr,
-        usage,
-    },
+    ranges::{Facts, ServiceFacts, checks::common::dns_services, sources::ServiceCidr, usage},
 };
 
 pub(super) fn retire(facts: &Facts, cidr: Cidr, reasons: &mut Reasons) -> Vec<Step> {
@@ -32,7 +27,11 @@ pub(super) fn retire(facts: &Facts, cidr: Cidr, reasons: &mut Reasons) -> Vec<St
     };
     let Some(object) = objects.iter().find(|object| object.cidrs.contains(&cidr)) else {
         let have: Vec<Cidr> = objects.iter().flat_map(|object| object.cidrs.iter().copied()).collect();
-        reasons.not_there(&subject, format!("no ServiceCIDR has the range {cidr}: there are {}", list(&have)), Vec::new());
+        reasons.not_there(
+            &subject,
+            format!("no ServiceCIDR has the range {cidr}: there are {}", list(&have)),
+            Vec::new(),
+        );
         return Vec::new();
     };
     if object.name == DEFAULT {
@@ -40,7 +39,11 @@ pub(super) fn retire(facts: &Facts, cidr: Cidr, reasons: &mut Reasons) -> Vec<St
             "{cidr} is the range that the API servers were started with: retired, they would make it again; \
              --service-replace changes their flags, too"
         );
-        reasons.not_there(&subject, message, vec![format!("servicecidr {DEFAULT} spec.cidrs: {}", list(&object.cidrs))]);
+        reasons.not_there(
+            &subject,
+            message,
+            vec![format!("servicecidr {DEFAULT} spec.cidrs: {}", list(&object.cidrs))],
+        );
     }
     reasons.supported(facts, Change::ServiceObjects);
     let Some(moving) = moving(facts, objects, object, reasons) else { return Vec::new() };
@@ -67,11 +70,16 @@ fn moving<'a>(
     reasons: &mut Reasons,
 ) -> Option<Vec<&'a ServiceFacts>> {
     if !facts.complete(&resources::SERVICES) {
-        reasons.unknown("services", "services could not be read: which of them have addresses of the range is not known", Vec::new());
+        reasons.unknown(
+            "services",
+            "services could not be read: which of them have addresses of the range is not known",
+            Vec::new(),
+        );
         return None;
     }
     let held = |ip: &std::net::IpAddr| {
-        object.cidrs.iter().any(|cidr| cidr.contains_ip(*ip)) && !staying(objects, object).any(|cidr| cidr.contains_ip(*ip))
+        object.cidrs.iter().any(|cidr| cidr.contains_ip(*ip))
+            && !staying(objects, object).any(|cidr| cidr.contains_ip(*ip))
     };
     let mut moving: Vec<&ServiceFacts> =
         facts.services.iter().filter(|service| service.cluster_ips.iter().any(held)).collect();
@@ -88,11 +96,14 @@ fn room(facts: &Facts, objects: &[ServiceCidr], object: &ServiceCidr, moving: &[
         let stay: Vec<&Cidr> = staying(objects, object).filter(|stay| stay.family() == family).collect();
         // a range inside another one adds nothing
         let top = stay.iter().filter(|a| !stay.iter().any(|b| b.contains(a) && b != *a));
-        let capacity = top.map(|cidr| service_addresses(cidr, ServiceAllocator::Objects)).fold(Count::ZERO, Count::plus);
+        let capacity =
+            top.map(|cidr| service_addresses(cidr, ServiceAllocator::Objects)).fold(Count::ZERO, Count::plus);
         let taken = used.iter().filter(|ip| stay.iter().any(|stay| stay.contains_ip(**ip))).count() as u128;
         let free = capacity.less(taken);
         if need > 0 && free < Count::new(need) {
-            let message = format!("{need} addresses of {cidr} are in use, and the other {family} service ranges have {free} free");
+            let message = format!(
+                "{need} addresses of {cidr} are in use, and the other {family} service ranges have {free} free"
+            );
             reasons.no_room(&cidr.to_string(), message);
         }
     }
@@ -143,7 +154,9 @@ pub(super) fn recreate(facts: &Facts, services: &[&ServiceFacts]) -> Vec<Step> {
             precondition: "the trial Service got an address of the new range; nothing has the old one written down \
                            (webhooks, configuration, DNS outside)"
                 .to_owned(),
-            expect: format!("kubectl get service -n {namespace} {name} shows an address of a range that stays{balancer}"),
+            expect: format!(
+                "kubectl get service -n {namespace} {name} shows an address of a range that stays{balancer}"
+            ),
             undo: format!("kubectl replace --force -f {file} while the old range is given out"),
             risk: Risk::Downtime,
             takes: "seconds, until the nodes have the new address".to_owned(),
@@ -170,7 +183,8 @@ fn dns(facts: &Facts, service: &ServiceFacts) -> Step {
             service.namespace, service.name
         ),
         precondition: "the DNS Service has its new address".to_owned(),
-        expect: "a new pod's /etc/resolv.conf names it; pods that are older resolve nothing until they are restarted".to_owned(),
+        expect: "a new pod's /etc/resolv.conf names it; pods that are older resolve nothing until they are restarted"
+            .to_owned(),
         undo: "set clusterDNS back and restart the pods again".to_owned(),
         risk: Risk::Downtime,
         by: By::Node,
@@ -187,7 +201,8 @@ fn gone(object: &ServiceCidr) -> Step {
         object: format!("servicecidr {}", object.name),
         command: format!("kubectl wait --for=delete servicecidr/{} --timeout=2m", object.name),
         precondition: "no Service has an address that only this range holds".to_owned(),
-        expect: "it is deleted; where it is not, kubectl get ipaddresses shows who still has an address of it".to_owned(),
+        expect: "it is deleted; where it is not, kubectl get ipaddresses shows who still has an address of it"
+            .to_owned(),
         undo: "create it again".to_owned(),
         takes: "seconds".to_owned(),
         ..Step::default()

@@ -100,7 +100,8 @@ pub(super) fn create(objects: &[ServiceCidr], cidr: Cidr) -> Vec<Step> {
         kind: "ServiceCIDR".to_owned(),
         object: object.clone(),
         command: create_command(&manifest, " --dry-run=server"),
-        precondition: "you may create servicecidrs: kubectl auth can-i create servicecidrs.networking.k8s.io".to_owned(),
+        precondition: "you may create servicecidrs: kubectl auth can-i create servicecidrs.networking.k8s.io"
+            .to_owned(),
         expect: "`created (server dry run)`; admission policies may refuse it with a reason of their own".to_owned(),
         undo: "nothing was changed".to_owned(),
         takes: "a second".to_owned(),
@@ -118,7 +119,9 @@ pub(super) fn create(objects: &[ServiceCidr], cidr: Cidr) -> Vec<Step> {
             "condition Ready is True: kubectl get servicecidr {name} -o \
              jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}'"
         ),
-        undo: format!("kubectl delete servicecidr {name} --wait=false; gone as soon as no Service has an address of it"),
+        undo: format!(
+            "kubectl delete servicecidr {name} --wait=false; gone as soon as no Service has an address of it"
+        ),
         takes: "seconds".to_owned(),
         state: done_if(there.is_some_and(|object| object.ready)),
         ..Step::default()
@@ -177,7 +180,11 @@ pub(super) fn copies(facts: &Facts, cidr: Cidr) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for copy in lacking {
         let count = steps.iter().filter(|step| step.id.starts_with(&format!("copy-{}", copy.component))).count();
-        let id = if count == 0 { format!("copy-{}", copy.component) } else { format!("copy-{}-{}", copy.component, count + 1) };
+        let id = if count == 0 {
+            format!("copy-{}", copy.component)
+        } else {
+            format!("copy-{}-{}", copy.component, count + 1)
+        };
         steps.push(Step {
             id,
             title: format!("tell {} of {cidr}", copy.component),
@@ -200,7 +207,10 @@ pub(super) fn grow(facts: &Facts, length: u8, reasons: &mut Reasons) -> Vec<Step
         let have: Vec<Cidr> = service_ranges(facts).into_iter().collect();
         reasons.not_there(
             &subject,
-            format!("no service range is narrower than a /{length} and wider than half of it: there are {}", list(&have)),
+            format!(
+                "no service range is narrower than a /{length} and wider than half of it: there are {}",
+                list(&have)
+            ),
             Vec::new(),
         );
         return Vec::new();
