@@ -91,7 +91,13 @@ async fn read(
             && name.as_ref().is_none_or(|wanted| *wanted == port.name)
     };
     if namespace.is_some() || name.is_some() {
+        let nameless = body.items.iter().filter(|item| item.held.service.is_none()).count();
         body.items.retain(|item| item.held.service.as_ref().is_some_and(fits));
+        if nameless > 0 {
+            let reason =
+                format!("{nameless} addresses are left out: no Service that was read has them, so they have no name");
+            found.unreadable.push(Unreadable { source: "services".to_owned(), node: None, reason });
+        }
     }
     Ok(Answer {
         body,

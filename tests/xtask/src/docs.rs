@@ -10,7 +10,9 @@ use std::{
 use netcore::{
     cluster::ReadStatus,
     finding::FindingDoc,
-    proxy::{self, preflight::PreflightReport, report::ProxyModeReport, schedulers::SchedulerList},
+    proxy::{
+        self, kernel::ProxyServiceList, preflight::PreflightReport, report::ProxyModeReport, schedulers::SchedulerList,
+    },
     ranges::{
         Facts, Want, checks,
         free::FreeRangeList,
@@ -74,6 +76,7 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<Plan>("Plan")?,
         kind::<PreflightReport>("PreflightReport")?,
         kind::<ProxyModeReport>("ProxyModeReport")?,
+        kind::<ProxyServiceList>("ProxyServiceList")?,
         kind::<SchedulerList>("SchedulerList")?,
         document("recording", &schema::<Recording>())?,
     ])

@@ -67,6 +67,11 @@ impl Address {
         (mask_of(self.family(), prefix) == Some(self.mask)).then_some(prefix)
     }
 
+    /// Whether it is one address.
+    pub fn is_host(&self) -> bool {
+        bits(self.mask).count_ones() == u32::from(self.family().bits())
+    }
+
     /// Whether an address is covered.
     pub fn contains(&self, ip: IpAddr) -> bool {
         Family::of(ip) == self.family() && bits(ip) & bits(self.mask) == bits(self.ip) & bits(self.mask)

@@ -14,7 +14,13 @@ fn in_dump(dump: &Dump<'_>, held_by: &str) -> Vec<KernelService> {
     let mut found = Vec::new();
     if let Some(nat) = dump.table("nat") {
         for chain in ["KUBE-SERVICES", "KUBE-NODEPORTS"] {
-            found.extend(rules_of(&nat, chain).filter_map(|rule| translated(&rule, held_by)));
+            // from 1.33 on a node port has a second rule that only counts connections by loopback
+            for service in rules_of(&nat, chain).filter_map(|rule| translated(&rule, held_by)) {
+                let again = service.address.is_none() && found.contains(&service);
+                if !again {
+                    found.push(service);
+                }
+            }
         }
     }
     if let Some(filter) = dump.table("filter") {
@@ -38,7 +44,8 @@ fn front(rule: &Rule<'_>, held_by: &str) -> Option<KernelService> {
                 protocol = Some(value.value.0.to_uppercase());
                 None
             }
-            Match::Destination(value) if !value.negated => {
+            // a wider destination (loopback's) is not the Service's own address
+            Match::Destination(value) if !value.negated && value.value.is_host() => {
                 address = Some(value.value.ip);
                 None
             }
@@ -83,17 +90,19 @@ fn translated(rule: &Rule<'_>, held_by: &str) -> Option<KernelService> {
     if !["KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-"].iter().any(|p| chain.name().starts_with(p)) {
         return None;
     }
-    // FW leads to EXT, EXT to SVL or SVC: the last jump is the one that clients from outside take
+    // FW leads to EXT, EXT to SVL or SVC: the last jump is the one that clients from outside take, where
+    // it asks for no source; without one, only pods and the node itself get through
     for _ in 0..2 {
         let is_outer = ["KUBE-EXT-", "KUBE-FW-"].iter().any(|prefix| chain.name().starts_with(prefix));
-        let next = is_outer.then(|| last_service(&chain)).flatten();
+        let next = if is_outer { last_service(&chain) } else { None };
         if chain.name().starts_with("KUBE-FW-") {
             service.flags.push("source-ranges".to_owned());
         }
-        match next {
-            Some(next) => chain = next,
-            None => break,
+        let Some((next, from_anywhere)) = next else { break };
+        if chain.name().starts_with("KUBE-EXT-") && !from_anywhere {
+            service.flags.push("inside-only".to_owned());
         }
+        chain = next;
     }
     if chain.name().starts_with("KUBE-SVL-") {
         service.flags.push("local".to_owned());
@@ -102,12 +111,17 @@ fn translated(rule: &Rule<'_>, held_by: &str) -> Option<KernelService> {
     Some(service)
 }
 
-fn last_service<'a>(chain: &Chain<'a>) -> Option<Chain<'a>> {
+/// The last Service's chain that a chain jumps to, and whether it does so for any source.
+fn last_service<'a>(chain: &Chain<'a>) -> Option<(Chain<'a>, bool)> {
     let called = |rule: Rule<'a>| match rule.verdict() {
-        Verdict::Chain(jump) => Some(jump.chain),
+        Verdict::Chain(jump) => {
+            Some((jump.chain, rule.matches().all(|part| matches!(part, Match::Comment(_) | Match::Counters(_)))))
+        }
         _ => None,
     };
-    let leads = |chain: &Chain<'_>| ["KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-"].iter().any(|p| chain.name().starts_with(p));
+    let leads = |(chain, _): &(Chain<'_>, bool)| {
+        ["KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-"].iter().any(|prefix| chain.name().starts_with(prefix))
+    };
     chain.rules().rev().filter_map(called).find(leads)
 }
 
@@ -139,6 +153,9 @@ fn asked(rule: &Rule<'_>) -> Asked {
     asked
 }
 
+/// The flag of a Service of which an endpoint's chain does not say where it leads.
+const UNREADABLE: &str = "unreadable-backend";
+
 fn backends(chain: &Chain<'_>, service: &mut KernelService) {
     // how likely it is that a packet comes this far; nothing after a rule that asks for something else
     let mut left = Some(1.0);
@@ -158,7 +175,11 @@ fn backends(chain: &Chain<'_>, service: &mut KernelService) {
         let chance = asked.probability.unwrap_or(1.0);
         let share = left.map(|left: f64| left * chance);
         left = left.map(|left| left * (1.0 - chance));
-        if let Some((address, port)) = destination(&jump.chain) {
+        let to = destination(&jump.chain);
+        if to.is_none() && !service.flags.iter().any(|flag| flag == UNREADABLE) {
+            service.flags.push(UNREADABLE.to_owned());
+        }
+        if let Some((address, port)) = to {
             service.backends.push(Backend {
                 address,
                 port,
@@ -184,7 +205,7 @@ fn destination(chain: &Chain<'_>) -> Option<(IpAddr, u16)> {
 mod tests {
     use super::*;
 
-    // rules as kube-proxy 1.36.2 wrote them for a Service with two endpoints, one without any and a node port
+    // rules in the form that kube-proxy 1.36 writes, made up for a Service with two endpoints, one without any and a node port
     const TEXT: &str = "*filter\n:KUBE-SERVICES - [0:0]\n\
         -A KUBE-SERVICES -d 10.96.4.4/32 -p tcp -m comment --comment \"shop/empty:http has no endpoints\" -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable\nCOMMIT\n\
         *nat\n:KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-SVC-A - [0:0]\n:KUBE-SVL-A - [0:0]\n:KUBE-EXT-A - [0:0]\n:KUBE-SEP-1 - [0:0]\n:KUBE-SEP-2 - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n\

@@ -70,7 +70,9 @@ pub struct KernelService {
     pub held_by: String,
     /// The algorithm in ipvs mode.
     pub scheduler: Option<String>,
-    /// What else is so: the scheduler's flags, `rejected`, `local`, `source-ranges`, `persistent`.
+    /// What else is so: the scheduler's flags, `rejected`, `dropped`, `local`, `source-ranges`,
+    /// `persistent`; `inside-only` where only pods and the node itself get to these backends;
+    /// `unreadable-backend` where a backend's chain does not say where it leads.
     pub flags: Vec<String>,
     /// How long a client keeps its backend, in seconds; null where it does not, or where it is not told.
     pub affinity_seconds: Option<u32>,
