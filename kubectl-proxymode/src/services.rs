@@ -8,8 +8,9 @@ use netcore::{
     finding::Unreadable,
     iptables::Ruleset,
     ipvs,
+    nft::{self, KubeProxyTable},
     probe::Probe,
-    proxy::kernel::{Backend, NodeService, ProxyServiceList, ServicePort, in_rules, in_virtual_servers},
+    proxy::kernel::{Backend, NodeService, ProxyServiceList, ServicePort, in_rules, in_tables, in_virtual_servers},
     report::Report,
 };
 use plugin::{
@@ -44,7 +45,7 @@ const PROBES: &[Probe] = &[
 ];
 const SERVICES: Rows =
     Rows { list: "items", kind: "service", name: &["node", "protocol", "address", "port", "heldBy"] };
-const WOULD_DO: &str = "a node's iptables-save or ipvsadm";
+const WOULD_DO: &str = "a node's iptables-save, nft -j list ruleset or ipvsadm";
 
 /// Answers.
 pub(crate) async fn services(cli: &Cli, args: &ServicesArgs, out: &mut Out) -> Result<ExitCode, Error> {
@@ -79,6 +80,7 @@ async fn read(
     for answer in session.nodes.read_all(PROBES).await? {
         found.take(answer);
     }
+    found.count_texts();
     if !found.any {
         let first = found.unreadable.iter().map(|entry| entry.reason.clone()).next();
         let reason = first.unwrap_or_else(|| ReadStatus::NOT_RECORDED.to_owned());
@@ -160,6 +162,9 @@ struct Kernels {
     /// Texts of rules that were read: the same state may be there with and without counters.
     seen: BTreeSet<(Option<String>, &'static str)>,
     any: bool,
+    /// Nodes whose rule set was read from JSON, and texts of `nft` that say less than that.
+    json: BTreeSet<Option<String>>,
+    texts: Vec<Unreadable>,
     unreadable: Vec<Unreadable>,
     missing: Vec<Unreadable>,
 }
@@ -185,10 +190,21 @@ impl Kernels {
                 return;
             }
             Probe::NftRuleset => {
-                if text.contains("kube-proxy") && text.contains("service-ips") {
-                    let reason = "the rules of nftables mode are not read by this version";
-                    self.missing.push(unread(reason.to_owned()));
-                    self.any = true;
+                if text.trim_start().starts_with('{') {
+                    let rules = nft::parse(text.as_bytes());
+                    self.unreadable.extend(rules.problems.kept().iter().map(|problem| unread(problem.to_string())));
+                    let (held, unknown) = in_tables(&rules);
+                    if unknown > 0 {
+                        let reason = format!("{unknown} entries of kube-proxy's maps are not of a known form");
+                        self.missing.push(unread(reason));
+                    }
+                    self.json.insert(node.clone());
+                    self.any |= KubeProxyTable::of(&rules, nft::Family::Ip).is_some()
+                        || KubeProxyTable::of(&rules, nft::Family::Ip6).is_some();
+                    self.items.extend(held.into_iter().map(|held| NodeService { node: node.clone(), held }));
+                } else if text.contains("service-ips") {
+                    let reason = "only `nft -j list ruleset` tells where rules lead, not the text without -j";
+                    self.texts.push(unread(reason.to_owned()));
                 }
                 return;
             }
@@ -208,6 +224,19 @@ impl Kernels {
             self.missing.push(unread("ends before its last COMMIT: rules are missing".to_owned()));
         }
         self.items.extend(in_rules(&rules, held_by).into_iter().map(|held| NodeService { node: node.clone(), held }));
+    }
+
+    /// A text without its JSON is a node whose rules are not known. One that names no node is of one
+    /// whose JSON was read, where only that was.
+    fn count_texts(&mut self) {
+        let json = std::mem::take(&mut self.json);
+        let told = |text: &Unreadable| match &text.node {
+            None => !json.is_empty(),
+            node => json.contains(node) || json.contains(&None),
+        };
+        let texts = std::mem::take(&mut self.texts);
+        self.any |= !texts.is_empty();
+        self.missing.extend(texts.into_iter().filter(|text| !told(text)));
     }
 
     /// Every address that was found.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Backend, KernelService, ServicePort};
+use super::{Backend, KernelService, ServicePort, UNREADABLE};
 use crate::iptables::{Chain, Dump, Match, Rule, Ruleset, Table, Target, Verdict};
 
 /// Every address of a Service in a text of `iptables-save`; `held_by` names the command.
@@ -152,9 +152,6 @@ fn asked(rule: &Rule<'_>) -> Asked {
     }
     asked
 }
-
-/// The flag of a Service of which an endpoint's chain does not say where it leads.
-const UNREADABLE: &str = "unreadable-backend";
 
 fn backends(chain: &Chain<'_>, service: &mut KernelService) {
     // how likely it is that a packet comes this far; nothing after a rule that asks for something else

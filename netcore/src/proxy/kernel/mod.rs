@@ -2,12 +2,16 @@
 
 mod iptables;
 mod ipvs;
+mod nftables;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Serialize;
 
-pub use self::{iptables::in_rules, ipvs::in_virtual_servers};
+pub use self::{iptables::in_rules, ipvs::in_virtual_servers, nftables::in_tables};
+
+/// The flag of a Service of which a backend's chain does not say where it leads.
+const UNREADABLE: &str = "unreadable-backend";
 
 /// A Service's port by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,13 +64,13 @@ pub struct Backend {
 pub struct KernelService {
     /// `TCP`, `UDP`, `SCTP`.
     pub protocol: String,
-    /// The address; null for a node port in iptables rules, which they take on the node's addresses.
+    /// The address; null for a node port in rules, which they take on the node's addresses.
     pub address: Option<IpAddr>,
     /// The port.
     pub port: u16,
     /// Whose it is; null where nothing names it.
     pub service: Option<ServicePort>,
-    /// `iptables`, `ip6tables`, with ` (legacy)` after it, or `ipvs`.
+    /// `iptables`, `ip6tables`, with ` (legacy)` after it, `nftables` or `ipvs`.
     pub held_by: String,
     /// The algorithm in ipvs mode.
     pub scheduler: Option<String>,
