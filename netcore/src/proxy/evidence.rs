@@ -1,5 +1,7 @@
 //! Which mode a node's kube-proxy is in, and what shows it: the strongest sign first, each kept.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 use super::{Mode, configured, facts::Facts};
@@ -78,13 +80,18 @@ fn pod_start(facts: &Facts, node: &str) -> Option<Evidence> {
     let told = configured::of_node(facts, node).ok()?;
     let started = pod.started.as_deref()?;
     let changed = told.configuration?.changed.as_deref()?;
-    Some(if started > changed {
-        let words = format!("its pod started {started}, after the last change of its configuration at {changed}");
-        Evidence::new("pod-start", Confidence::D, told.mode, &words)
-    } else {
-        let words = format!("its pod started {started}, before its configuration was changed at {changed}");
-        Evidence::new("pod-start", Confidence::D, None, &words)
-    })
+    match started.cmp(changed) {
+        Ordering::Greater => {
+            let words = format!("its pod started {started}, after the last change of its configuration at {changed}");
+            Some(Evidence::new("pod-start", Confidence::D, told.mode, &words))
+        }
+        Ordering::Less => {
+            let words = format!("its pod started {started}, before its configuration was changed at {changed}");
+            Some(Evidence::new("pod-start", Confidence::D, None, &words))
+        }
+        // the API's times are whole seconds: which came first is not known
+        Ordering::Equal => None,
+    }
 }
 
 /// The mode that the signs show: that of the strongest. What the kernel has is frozen where kube-proxy
