@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod configured;
+pub mod edit;
 pub mod evidence;
 pub mod facts;
 pub mod kernel;
