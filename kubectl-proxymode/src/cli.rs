@@ -9,9 +9,10 @@ use plugin::{
     duration::GoDuration,
     exit::{ExitCode, FailOnArgs},
     print::{Out, OutputArgs},
+    question::Error,
 };
 
-use crate::{preflight, question::Error, schedulers, services, status, switch, verify};
+use crate::{preflight, schedulers, services, status, switch, verify};
 
 /// What mode is kube-proxy in, really: configured and effective, with the evidence, per node
 #[derive(Parser)]
@@ -115,7 +116,7 @@ impl Plugin for Cli {
             // printed before anything is run
             (Some(Command::Completion(_)), None) => Ok(ExitCode::Done),
         };
-        code.map_err(Error::into_failure)
+        code.map_err(Error::into_failure::<Self>)
     }
 }
 

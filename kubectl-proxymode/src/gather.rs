@@ -13,10 +13,9 @@ use netcore::{
 use plugin::{
     cluster::{ReadError, Selection},
     nodes::{NodeAnswer, Outcome},
+    question::{Answer, Error, Session},
 };
 use serde_json::Value;
-
-use crate::question::{Answer, Error, Session};
 
 /// Probes that tell of the mode.
 pub(crate) const OF_MODE: &[Probe] = &[
@@ -59,7 +58,7 @@ pub(crate) async fn gather(session: &Session<'_>, probes: &[Probe]) -> Result<Fa
             Some(ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason)) => reason.clone(),
             _ => ReadStatus::NOT_RECORDED.to_owned(),
         };
-        return Err(Error::nothing(&reason, session.input, WOULD_DO));
+        return Err(Error::nothing(&reason, session.input, "kube-proxy", WOULD_DO));
     }
     Ok(facts)
 }

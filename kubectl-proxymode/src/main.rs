@@ -3,7 +3,6 @@
 mod cli;
 mod gather;
 mod preflight;
-mod question;
 mod schedulers;
 mod services;
 mod status;

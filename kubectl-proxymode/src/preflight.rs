@@ -19,16 +19,16 @@ use plugin::{
     nodes::Unasked,
     print::{
         Column, Detail, Out, Rows, Table, Text, Tone, View,
-        report::{findings, plural},
+        report::{cluster_line, findings, plural},
     },
+    question::{Answer, Error, Question, Session},
 };
 use serde_json::{Value, json};
 
 use crate::{
     cli::Cli,
     gather::{self, OF_MODE},
-    question::{Answer, Error, Question, Session},
-    view::{cluster_line, of_nodes},
+    view::of_nodes,
 };
 
 /// Its arguments.
@@ -59,10 +59,11 @@ const DOES: [(&str, &str, &str, &str); 8] = [
 /// Answers.
 pub(crate) async fn preflight(cli: &Cli, args: &PreflightArgs, out: &mut Out) -> Result<ExitCode, Error> {
     let question = Question {
-        cli,
+        kube: &cli.kube,
+        input: &cli.input,
         kind: "PreflightReport",
         rows: ITEMS,
-        fail_on: FailOn::Error,
+        fail_on: cli.fail_on.or(FailOn::Error),
         unasked: Unasked::All,
         says_unread: true,
     };

@@ -12,15 +12,11 @@ use plugin::{
     cells,
     exit::{ExitCode, FailOn},
     nodes::Unasked,
-    print::{Column, Detail, Out, Rows, Table, Text, Tone, View},
+    print::{Column, Detail, Out, Rows, Table, Text, Tone, View, report::cluster_line},
+    question::{Answer, Error, Question, Session},
 };
 
-use crate::{
-    cli::Cli,
-    gather,
-    question::{Answer, Error, Question, Session},
-    view::{cluster_line, of_nodes},
-};
+use crate::{cli::Cli, gather, view::of_nodes};
 
 const PROBES: &[Probe] = &[Probe::KernelModules, Probe::ModuleFiles, Probe::IpvsTable];
 const SCHEDULERS: Rows = Rows { list: "items", kind: "scheduler", name: &["name"] };
@@ -28,10 +24,11 @@ const SCHEDULERS: Rows = Rows { list: "items", kind: "scheduler", name: &["name"
 /// Answers.
 pub(crate) async fn schedulers(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let question = Question {
-        cli,
+        kube: &cli.kube,
+        input: &cli.input,
         kind: "SchedulerList",
         rows: SCHEDULERS,
-        fail_on: FailOn::Never,
+        fail_on: cli.fail_on.or(FailOn::Never),
         unasked: Unasked::All,
         says_unread: true,
     };
@@ -49,7 +46,12 @@ fn table(report: &Report<SchedulerList>, detail: Detail) -> View {
     cluster_line(&mut view, &report.cluster);
     let list = &report.body;
     match (list.mode, &list.configured) {
-        (_, Some(name)) => view.line(Text::from("configured: ipvs, scheduler ").then_in(Tone::Strong, name.clone())),
+        (None, Some(name)) => {
+            view.line(Text::from("configured: ipvs on some nodes, scheduler ").then_in(Tone::Strong, name.clone()))
+        }
+        (Some(_), Some(name)) => {
+            view.line(Text::from("configured: ipvs, scheduler ").then_in(Tone::Strong, name.clone()))
+        }
         (Some(mode), None) => view.line(format!("configured: {mode}, which has no scheduler")),
         (None, None) => view.line("configured: not known"),
     };

@@ -18,14 +18,11 @@ use plugin::{
     cluster::Selection,
     exit::{ExitCode, FailOn},
     nodes::{NodeAnswer, Outcome, Unasked},
-    print::{Column, Detail, Out, Rows, Table, View},
+    print::{Column, Detail, Out, Rows, Table, View, report::cluster_line},
+    question::{Answer, Error, Question, Session},
 };
 
-use crate::{
-    cli::Cli,
-    question::{Answer, Error, Question, Session},
-    view::cluster_line,
-};
+use crate::cli::Cli;
 
 /// Its arguments.
 #[derive(Args, Clone, Debug)]
@@ -50,10 +47,11 @@ const WOULD_DO: &str = "a node's iptables-save, nft -j list ruleset or ipvsadm";
 /// Answers.
 pub(crate) async fn services(cli: &Cli, args: &ServicesArgs, out: &mut Out) -> Result<ExitCode, Error> {
     let question = Question {
-        cli,
+        kube: &cli.kube,
+        input: &cli.input,
         kind: "ProxyServiceList",
         rows: SERVICES,
-        fail_on: FailOn::Never,
+        fail_on: cli.fail_on.or(FailOn::Never),
         unasked: Unasked::All,
         says_unread: true,
     };
@@ -84,7 +82,7 @@ async fn read(
     if !found.any {
         let first = found.unreadable.iter().map(|entry| entry.reason.clone()).next();
         let reason = first.unwrap_or_else(|| ReadStatus::NOT_RECORDED.to_owned());
-        return Err(Error::nothing(&reason, session.input, WOULD_DO));
+        return Err(Error::nothing(&reason, session.input, "kube-proxy", WOULD_DO));
     }
     let mut body = found.finish();
     body.finish(&names);

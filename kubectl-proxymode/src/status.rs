@@ -8,12 +8,12 @@ use plugin::{
     exit::{ExitCode, FailOn},
     nodes::Unasked,
     print::{Out, Rows},
+    question::{Answer, Error, Question, Session},
 };
 
 use crate::{
     cli::Cli,
     gather::{self, OF_MODE},
-    question::{Answer, Error, Question, Session},
     view,
 };
 
@@ -25,10 +25,11 @@ const NODES: Rows = Rows { list: "nodes", kind: "node", name: &["name"] };
 /// Answers.
 pub(crate) async fn status(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let question = Question {
-        cli,
+        kube: &cli.kube,
+        input: &cli.input,
         kind: "ProxyModeReport",
         rows: NODES,
-        fail_on: FailOn::Never,
+        fail_on: cli.fail_on.or(FailOn::Never),
         unasked: Unasked::AtMost(UNASKED),
         says_unread: true,
     };

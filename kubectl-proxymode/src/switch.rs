@@ -3,9 +3,9 @@
 
 use clap::Args;
 use netcore::proxy::Mode;
-use plugin::{args::DryRunArgs, exit::ExitCode};
+use plugin::{args::DryRunArgs, exit::ExitCode, question::Error};
 
-use crate::{cli::Cli, question::Error};
+use crate::cli::Cli;
 
 /// The arguments of `rollback`.
 #[derive(Args, Clone, Debug)]
@@ -48,15 +48,15 @@ pub(crate) fn set(cli: &Cli, _: Mode) -> Result<ExitCode, Error> {
     if !cli.input.nodes.is_empty() || cli.input.selector.is_some() {
         return Err(alone("--node or --selector"));
     }
-    Err(Error::NotHere("--set"))
+    Err(Error::NotHere("proxymode --set"))
 }
 
 /// `rollback`.
 pub(crate) fn rollback(_: &RollbackArgs) -> Result<ExitCode, Error> {
-    Err(Error::NotHere("rollback"))
+    Err(Error::NotHere("proxymode rollback"))
 }
 
 /// `cleanup`.
 pub(crate) fn cleanup(_: &CleanupArgs) -> Result<ExitCode, Error> {
-    Err(Error::NotHere("cleanup"))
+    Err(Error::NotHere("proxymode cleanup"))
 }

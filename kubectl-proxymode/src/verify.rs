@@ -1,9 +1,9 @@
 //! `kubectl proxymode verify`: kernel state against the EndpointSlices.
 
 use clap::Args;
-use plugin::{exit::ExitCode, print::Out};
+use plugin::{exit::ExitCode, print::Out, question::Error};
 
-use crate::{cli::Cli, question::Error};
+use crate::cli::Cli;
 
 /// Its arguments.
 #[derive(Args, Clone, Debug)]
@@ -12,5 +12,5 @@ pub(crate) struct VerifyArgs {}
 /// Answers.
 #[expect(clippy::unused_async, reason = "what is to come reads")]
 pub(crate) async fn verify(_: &Cli, VerifyArgs {}: &VerifyArgs, _: &mut Out) -> Result<ExitCode, Error> {
-    Err(Error::NotHere("verify"))
+    Err(Error::NotHere("proxymode verify"))
 }

@@ -9,34 +9,18 @@ use netcore::{
         report::{NodeRow, ProxyModeReport, ProxyState},
     },
     ranges::Confidence,
-    report::{ClusterInfo, Report},
+    report::Report,
 };
 use plugin::{
     cells,
     print::{
         Column, Detail, Table, Text, Tone, View,
-        report::{findings, plural},
+        report::{cluster_line, findings, plural},
     },
 };
 
 /// From how many nodes on equal ones are one line.
 const FOLDED: usize = 12;
-
-/// Which cluster it is, in one line; nothing for files that do not say.
-pub(crate) fn cluster_line(view: &mut View, cluster: &ClusterInfo) {
-    let parts: Vec<String> = [
-        cluster.context.as_ref().map(|context| format!("context {context}")),
-        cluster.server.clone(),
-        cluster.version.clone(),
-        cluster.distribution.clone(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if !parts.is_empty() {
-        view.line(Tone::Faint.paint(parts.join(", ")));
-    }
-}
 
 /// The status: what is configured and where, each node, and what is wrong.
 pub(crate) fn status(report: &Report<ProxyModeReport>, detail: Detail) -> View {
@@ -62,7 +46,8 @@ fn configured(view: &mut View, configured: &Configured, nodes: &[NodeRow]) {
         (None, None) => line.then_in(Tone::Warn, several(nodes)),
     };
     if let Some(scheduler) = &configured.scheduler {
-        line = line.then(format!(", scheduler {scheduler}"));
+        let of = if configured.mode.is_some() { "" } else { "ipvs with " };
+        line = line.then(format!(", {of}scheduler {scheduler}"));
     }
     if let Some(place) = &configured.place {
         line = line.then_in(Tone::Faint, format!("  {place}"));

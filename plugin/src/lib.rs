@@ -11,6 +11,7 @@ mod interrupt;
 pub mod nodes;
 pub mod print;
 pub mod progress;
+pub mod question;
 pub mod record;
 pub mod since;
 pub mod tls;

@@ -204,7 +204,8 @@ pub struct Configured {
     pub source: Option<ConfigSource>,
     /// The field or line there; of several places the first.
     pub place: Option<String>,
-    /// The algorithm of ipvs mode, where that is the mode: `rr` unless another is set.
+    /// The algorithm of ipvs mode, where that is a mode of this cluster and all its nodes agree: `rr`
+    /// unless another is set.
     pub scheduler: Option<String>,
     /// The distribution.
     pub distribution: Option<String>,
@@ -246,6 +247,8 @@ pub fn of_all(facts: &Facts) -> Configured {
     let mut sources: Vec<&ConfigSource> = told.iter().map(|told| &told.source).collect();
     sources.sort();
     sources.dedup();
+    let schedulers: BTreeSet<String> =
+        told.iter().filter(|told| told.mode == Some(Mode::Ipvs)).filter_map(scheduler).collect();
     let first = told.first();
     let why = match (first, why.into_iter().max_by_key(|(_, nodes)| *nodes)) {
         (None, Some((unknown, _))) if facts.replacements.iter().all(|replacement| !replacement.whole) => {
@@ -261,7 +264,7 @@ pub fn of_all(facts: &Facts) -> Configured {
             1 => told.place.clone(),
             n => format!("{} and {} more", told.place, n - 1),
         }),
-        scheduler: first.filter(|told| modes.len() == 1 && told.mode == Some(Mode::Ipvs)).and_then(scheduler),
+        scheduler: schedulers.first().filter(|_| schedulers.len() == 1).cloned(),
         distribution,
         switchable,
         why,

@@ -5,9 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use netcore::{
     cluster::ReadStatus,
     finding::{Finding, Severity, Unreadable},
+    report::ClusterInfo,
 };
 
 use super::{Detail, Say, Text, Tone, View};
+
+/// Which cluster it is, in one line; nothing for files that do not say.
+pub fn cluster_line(view: &mut View, cluster: &ClusterInfo) {
+    let parts: Vec<String> = [
+        cluster.context.as_ref().map(|context| format!("context {context}")),
+        cluster.server.clone(),
+        cluster.version.clone(),
+        cluster.distribution.clone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !parts.is_empty() {
+        view.line(Tone::Faint.paint(parts.join(", ")));
+    }
+}
 
 /// Each finding: what is wrong, what shows it, and what to do.
 pub fn findings(view: &mut View, findings: &[Finding]) {

@@ -7,9 +7,11 @@ use netcore::{
     finding::{Finding, Unreadable},
     report::{API_VERSION, ClusterInfo, Report, Window},
 };
-use plugin::{
-    Failure,
-    args::InputArgs,
+use serde::Serialize;
+
+use crate::{
+    Failure, Plugin,
+    args::{InputArgs, KubeArgs},
     cluster::{Cluster, ConnectError},
     exit::{ExitCode, FailOn},
     from::{Snapshot, recording},
@@ -18,42 +20,56 @@ use plugin::{
     record::RecordError,
     since::Changes,
 };
-use serde::Serialize;
-
-use crate::cli::Cli;
 
 /// Why a question could not be answered at all.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
+    /// There is no way to the cluster, or the input cannot be read.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The nodes cannot be chosen or read.
     #[error(transparent)]
     Nodes(#[from] NodesError),
+    /// The recording cannot be written.
     #[error("--record {0}")]
     Record(#[from] RecordError),
+    /// Not one source could be read; the first reason.
     #[error("nothing could be read: {0}")]
     Nothing(String),
-    #[error("{0}: nothing in it tells of kube-proxy; {1} may")]
-    NothingIn(String, &'static str),
+    /// A dump that holds nothing of use.
+    #[error("{path}: nothing in it tells of {of}; {would_do} may")]
+    NothingIn {
+        /// The dump.
+        path: String,
+        /// What was looked for.
+        of: &'static str,
+        /// What it would have to hold.
+        would_do: &'static str,
+    },
+    /// Flags that do not go together.
     #[error("{0}")]
     Usage(String),
-    #[error("kubectl proxymode {0} is not here yet: this version has no answer and changes nothing")]
+    /// A command that is still to come.
+    #[error("kubectl {0} is not here yet: this version has no answer and changes nothing")]
     NotHere(&'static str),
+    /// The report cannot be printed.
     #[error(transparent)]
     Print(#[from] PrintError),
 }
 
 impl Error {
-    /// Nothing was read, and why; `would_do` names what a dump would have to hold.
-    pub(crate) fn nothing(reason: &str, input: &InputArgs, would_do: &'static str) -> Self {
+    /// Nothing was read, and why; `of` is what was looked for, `would_do` what a dump would have to hold.
+    pub fn nothing(reason: &str, input: &InputArgs, of: &'static str, would_do: &'static str) -> Self {
         match &input.from {
-            Some(path) if reason == ReadStatus::NOT_RECORDED => Self::NothingIn(path.display().to_string(), would_do),
+            Some(path) if reason == ReadStatus::NOT_RECORDED => {
+                Self::NothingIn { path: path.display().to_string(), of, would_do }
+            }
             _ => Self::Nothing(reason.to_owned()),
         }
     }
 
-    /// The failure, with a hint where there is one.
-    pub(crate) fn into_failure(self) -> Failure {
+    /// The failure of a plugin, with a hint where there is one.
+    pub fn into_failure<P: Plugin>(self) -> Failure {
         match &self {
             // `| head` is no failure: the failure must see what happened, not what holds it.
             Self::Print(error) if error.is_broken_pipe() => Failure::from(self).code(ExitCode::BrokenPipe),
@@ -61,67 +77,74 @@ impl Error {
                 Some(hint) => Failure::from(self).hint(hint),
                 None => Failure::from(self),
             },
-            Self::Nothing(reason) if reason.starts_with("forbidden") => Failure::from(self)
-                .hint("docs/rbac/proxymode.yaml has the role that reads everything; any part of it helps"),
+            Self::Nothing(reason) if reason.starts_with("forbidden") => {
+                let hint =
+                    format!("docs/rbac/{}.yaml has the role that reads everything; any part of it helps", P::NAME);
+                Failure::from(self).hint(hint)
+            }
             _ => Failure::from(self),
         }
     }
 }
 
 /// What a command reads from.
-pub(crate) struct Session<'a> {
+pub struct Session<'a> {
     /// The API, live or out of files.
-    pub(crate) cluster: &'a Cluster,
+    pub cluster: &'a Cluster,
     /// The nodes.
-    pub(crate) nodes: &'a NodeReader<'a>,
+    pub nodes: &'a NodeReader<'a>,
     /// The flags about input; those of the earlier reading where `--since` is asked about.
-    pub(crate) input: &'a InputArgs,
+    pub input: &'a InputArgs,
 }
 
 /// What a command found out.
-pub(crate) struct Answer<Body> {
+pub struct Answer<Body> {
     /// The kind's own fields.
-    pub(crate) body: Body,
+    pub body: Body,
     /// What is wrong, worst first.
-    pub(crate) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
     /// What could not be read, and which checks were therefore not made.
-    pub(crate) unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<Unreadable>,
     /// The API server's version, where it was read.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// The uid of namespace kube-system.
-    pub(crate) uid: Option<String>,
+    pub uid: Option<String>,
     /// The distribution, where its signs are clear.
-    pub(crate) distribution: Option<String>,
+    pub distribution: Option<String>,
     /// What was asked for by name, or had to be read, and could not be: what, and why. Exit code 3.
-    pub(crate) missing: Vec<Unreadable>,
+    pub missing: Vec<Unreadable>,
 }
 
 /// A question about one reading of the cluster, or with `--since` about two.
-pub(crate) struct Question<'a> {
-    pub(crate) cli: &'a Cli,
+pub struct Question<'a> {
+    /// Which cluster.
+    pub kube: &'a KubeArgs,
+    /// Where objects and nodes are read.
+    pub input: &'a InputArgs,
     /// The report's kind: `ProxyModeReport`.
-    pub(crate) kind: &'static str,
-    pub(crate) rows: Rows,
-    /// The default of `--fail-on`.
-    pub(crate) fail_on: FailOn,
+    pub kind: &'static str,
+    /// The report's rows, for `-o name` and the like.
+    pub rows: Rows,
+    /// From which severity on findings are exit code 1.
+    pub fail_on: FailOn,
     /// How many nodes are read that were not asked for.
-    pub(crate) unasked: Unasked,
+    pub unasked: Unasked,
     /// What could not be read is said on stderr; else the answer itself has it.
-    pub(crate) says_unread: bool,
+    pub says_unread: bool,
 }
 
 impl Question<'_> {
     /// Reads, prints the report, and gives the exit code.
-    pub(crate) async fn ask<Body: Serialize>(
+    pub async fn ask<Body: Serialize>(
         self,
         out: &mut Out,
         gather: impl AsyncFn(&Session<'_>) -> Result<Answer<Body>, Error>,
         view: impl Fn(&Report<Body>, Detail) -> View,
     ) -> Result<ExitCode, Error> {
         let say = out.say();
-        let (now, partial) = self.read(&self.cli.input, &say, &gather).await?;
-        if let Some(path) = &self.cli.input.since {
-            let input = InputArgs { from: Some(path.clone()), record: None, ..self.cli.input.clone() };
+        let (now, partial) = self.read(self.input, &say, &gather).await?;
+        if let Some(path) = &self.input.since {
+            let input = InputArgs { from: Some(path.clone()), record: None, ..self.input.clone() };
             let (before, _) = self.read(&input, &say, &gather).await?;
             let changes = Changes::of(&before, &now, self.rows.list)?;
             out.report_since(&now, &changes, self.rows, |detail| view(&now, detail))?;
@@ -134,7 +157,7 @@ impl Question<'_> {
             Format::Wide => say_unread(&now.unreadable, Detail::Wide, &say),
             _ => {}
         }
-        Ok(ExitCode::of(&now.findings, self.cli.fail_on.or(self.fail_on), partial))
+        Ok(ExitCode::of(&now.findings, self.fail_on, partial))
     }
 
     /// One reading: the report, and whether something that was asked for is missing in it.
@@ -144,7 +167,7 @@ impl Question<'_> {
         say: &Say,
         gather: impl AsyncFn(&Session<'_>) -> Result<Answer<Body>, Error>,
     ) -> Result<(Report<Body>, bool), Error> {
-        let kube = &self.cli.kube;
+        let kube = self.kube;
         let progress = say.progress();
         progress.start("reading the cluster", None);
         let mut cluster = Cluster::connect(kube, input).await?;
