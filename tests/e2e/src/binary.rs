@@ -8,6 +8,7 @@ use std::{
 };
 
 use assert_cmd::Command as Assert;
+use serde_json::Value;
 
 /// The path of a binary of this workspace, built once per test program in the profile that the test
 /// itself was built in.
@@ -20,19 +21,37 @@ pub fn binary(name: &str) -> PathBuf {
 fn build() -> PathBuf {
     // The test is target/PROFILE/deps/NAME.
     let test = env::current_exe().expect("the test's own path");
-    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned();
-    let target = profile.parent().expect("target/PROFILE");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let built = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+    let target = target_of(built.parent().expect("target/PROFILE"));
+    let profile = target.join(built.file_name().expect("target/PROFILE"));
+    let mut cargo = cargo();
     // As the gate builds, so that after it nothing is left to do: another choice of packages would
     // have other features, and be built anew.
     cargo.args(["build", "--quiet", "--workspace", "--bins"]);
-    cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.arg("--target-dir").arg(&target).current_dir(env!("CARGO_MANIFEST_DIR"));
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     let built = cargo.status().expect("cargo starts");
     assert!(built.success(), "the plugins do not build");
     profile
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The folder of binaries: where a build folder is set in cargo's configuration, tests are run out of
+/// that, which several checkouts may share, and binaries are put elsewhere.
+fn target_of(folder: &Path) -> PathBuf {
+    let mut metadata = cargo();
+    metadata.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let told = metadata.output().expect("cargo starts").stdout;
+    let told: Value = serde_json::from_slice(&told).unwrap_or_default();
+    match (told["build_directory"].as_str(), told["target_directory"].as_str()) {
+        (Some(build), Some(target)) if Path::new(build) == folder => target.into(),
+        _ => folder.to_owned(),
+    }
 }
 
 /// `kubectl-netcidr` with nothing of the developer's own environment but the search path.
