@@ -20,6 +20,7 @@ pub mod kubeproxy;
 pub mod link;
 pub mod nft;
 pub mod owner;
+pub mod packet;
 pub mod probe;
 pub mod problem;
 pub mod proxy;

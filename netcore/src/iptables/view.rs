@@ -195,6 +195,17 @@ impl<'a> Table<'a> {
         self.set.names.find(self.index, name, is).and_then(|chain| Chain::at(self.set, chain))
     }
 
+    /// Whether the text has the table to its end. `iptables -S` has no end mark and is taken as whole.
+    pub fn is_committed(&self) -> bool {
+        self.record.committed || self.record.at.is_none()
+    }
+
+    /// The line of its last rule, from 1; 0 without rules.
+    pub fn last_rule_line(&self) -> usize {
+        let last = self.record.rules.1.checked_sub(1).filter(|last| *last >= self.record.rules.0);
+        last.and_then(|last| Rule::at(self.set, last)).map_or(0, |rule| rule.line())
+    }
+
     /// Its rules, in the order of the text.
     pub fn rules(&self) -> impl Iterator<Item = Rule<'a>> + use<'a> {
         let set = self.set;
