@@ -162,7 +162,7 @@ impl<'a> ElementIndex<'a> {
 }
 
 /// A key's parts by their types. Nothing where one is not understood.
-pub(super) fn key_bounds<'a>(key: &Expr<'a>, types: &[&str]) -> Option<Vec<Bounds<'a>>> {
+pub(crate) fn key_bounds<'a>(key: &Expr<'a>, types: &[&str]) -> Option<Vec<Bounds<'a>>> {
     match (key, types) {
         (Expr::Concat(parts), _) if parts.len() == types.len() => {
             parts.iter().zip(types).map(|(part, of)| part_bounds(part.value(), of)).collect()

@@ -15,6 +15,7 @@ mod text;
 
 pub use expr::{Connection, Elem, Expr, Fib, Hash, Header, Known, Lookup, Numgen, Payload, Prefix, Target, Verdict};
 pub use graph::{ChainGraph, Node, Place};
+pub(crate) use index::key_bounds;
 pub use index::{ElementIndex, Found, Value};
 pub use json::{Lazy, LazyIter, Raw};
 pub use kube_proxy::{KubeProxyTable, ServiceEntry, service_entries};

@@ -104,6 +104,8 @@ pub(super) struct Journey<'a> {
     pub(super) node: usize,
     /// How many nodes it has left.
     pub(super) hops: u8,
+    /// Whether the list of what fitted is wanted.
+    pub(super) listed: bool,
     /// The neighbour that it goes to next, where its route has one.
     pub(super) next_hop: Option<IpAddr>,
     /// Whether its route is to be looked up again.
@@ -126,6 +128,7 @@ impl<'a> Journey<'a> {
             doubt: None,
             node,
             hops: 0,
+            listed: true,
             next_hop: None,
             reroute: false,
             connections: Chain::default(),
@@ -134,6 +137,9 @@ impl<'a> Journey<'a> {
     }
 
     pub(super) fn hit(&mut self, hook: Hook, place: Place<'a>, index: Option<usize>, effect: impl Into<Words>) {
+        if !self.listed {
+            return;
+        }
         let index = index.and_then(|index| u32::try_from(index).ok());
         self.hits.push(Hit { node: self.node, hook, place, index, effect: effect.into() });
     }

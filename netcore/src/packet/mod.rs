@@ -6,6 +6,7 @@
 
 mod chains;
 mod conditions;
+pub mod cost;
 mod hooks;
 mod journey;
 mod model;

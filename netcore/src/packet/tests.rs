@@ -516,3 +516,127 @@ fn packets_to_a_virtual_server_leave_by_the_output_hook() {
     let own = &walked(&texts, &Origin::Host, "tcp 192.0.2.1@4 10.96.0.1@80", |_| {}).0[0];
     assert_eq!(own.matched[..2], ["output nat/OUTPUT 1: accept", "output TCP 10.96.0.1:80 0: wrr: to 10.244.0.3:8080"]);
 }
+
+/// An nft rule set out of rules, each `chain: JSON of its statements`.
+fn nft(chains: &[(&str, &str, i32)], sets: &str, rules: &[(&str, &str)]) -> String {
+    let mut objects = vec![r#"{"table": {"family": "ip", "name": "t", "handle": 1}}"#.to_owned()];
+    for (name, kind, prio) in chains {
+        let hook = name.split('-').next().unwrap();
+        objects.push(if kind.is_empty() {
+            format!(r#"{{"chain": {{"family": "ip", "table": "t", "name": "{name}", "handle": 1}}}}"#)
+        } else {
+            format!(
+                r#"{{"chain": {{"family": "ip", "table": "t", "name": "{name}", "handle": 1, "type": "{kind}", "hook": "{hook}", "prio": {prio}, "policy": "accept"}}}}"#
+            )
+        });
+    }
+    if !sets.is_empty() {
+        objects.push(sets.to_owned());
+    }
+    for (chain, expr) in rules {
+        objects.push(format!(
+            r#"{{"rule": {{"family": "ip", "table": "t", "chain": "{chain}", "handle": 1, "expr": [{expr}]}}}}"#
+        ));
+    }
+    format!(r#"{{"nftables": [{}]}}"#, objects.join(", "))
+}
+
+const TO_PORT_80: &str =
+    r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}"#;
+const COUNTER: &str = r#"{"counter": {"packets": 0, "bytes": 0}}"#;
+
+#[test]
+fn nft_base_chains_come_by_priority_and_accept_ends_only_one() {
+    let ruleset = nft(
+        &[("forward-late", "filter", 10), ("forward-early", "filter", -10)],
+        "",
+        &[
+            ("forward-late", &format!("{TO_PORT_80}, {COUNTER}, {{\"drop\": null}}")),
+            ("forward-early", COUNTER),
+            ("forward-early", r#"{"accept": null}"#),
+            ("forward-early", r#"{"drop": null}"#),
+        ],
+    );
+    let texts = Texts { nft: &ruleset, ..Texts::default() };
+    let path = walked(&texts, &from_pod(), "tcp 10.244.0.2@4 10.244.0.3@80", |_| {}).only();
+    assert_eq!(
+        path.matched,
+        ["forward t/forward-early 1: continue", "forward t/forward-early 2: accept", "forward t/forward-late 1: drop"]
+    );
+    assert_eq!((path.verdict, path.tested), (Verdict::Drop, 3));
+    assert_eq!(walked(&texts, &from_pod(), "udp 10.244.0.2@4 10.244.0.3@80", |_| {}).only().verdict, Verdict::Accept);
+}
+
+#[test]
+fn nft_choices_maps_and_translations() {
+    let choice = r#"{"dnat": {"family": "ip", "addr": {"map": {"key": {"numgen": {"mode": "random", "mod": 3, "offset": 0}}, "data": {"set": [[0, {"concat": ["10.244.0.3", 8080]}], [1, {"concat": ["10.244.1.4", 8080]}], [2, {"concat": ["10.244.1.5", 8080]}]]}}}}}"#;
+    let services = r#"{"map": {"family": "ip", "table": "t", "name": "services", "type": ["ipv4_addr", "inet_proto", "inet_service"], "map": "verdict", "handle": 2, "elem": [[{"concat": ["10.96.0.1", "tcp", 80]}, {"goto": {"target": "svc"}}]]}}"#;
+    let vmap = r#"{"vmap": {"key": {"concat": [{"payload": {"protocol": "ip", "field": "daddr"}}, {"meta": {"key": "l4proto"}}, {"payload": {"protocol": "th", "field": "dport"}}]}, "data": "@services"}}"#;
+    let masq = r#"{"match": {"op": "!=", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": {"prefix": {"addr": "10.244.0.0", "len": 30}}}}, {"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"|": [{"meta": {"key": "mark"}}, 16384]}}}"#;
+    let post = r#"{"match": {"op": "!=", "left": {"&": [{"meta": {"key": "mark"}}, 16384]}, "right": 0}}, {"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"^": [{"meta": {"key": "mark"}}, 16384]}}}, {"masquerade": {"flags": "fully-random"}}"#;
+    let ruleset = nft(
+        &[("prerouting-nat", "nat", -100), ("postrouting-nat", "nat", 100), ("svc", "", 0)],
+        services,
+        &[("prerouting-nat", vmap), ("svc", masq), ("svc", choice), ("postrouting-nat", post)],
+    );
+    let texts = Texts { nft: &ruleset, ..Texts::default() };
+    let paths = walked(&texts, &outside(), "tcp 192.0.2.77@4 10.96.0.1@80", |_| {}).0;
+    assert_eq!(
+        paths.iter().map(|path| path.to.as_str()).collect::<Vec<_>>(),
+        ["10.244.0.3:8080", "10.244.1.4:8080", "10.244.1.5:8080"]
+    );
+    assert_eq!(
+        paths[1].matched,
+        [
+            "prerouting t/prerouting-nat 1: goto svc",
+            "prerouting t/svc 1: mark 0x4000",
+            "prerouting t/svc 2: DNAT to 10.244.1.4:8080",
+            "postrouting t/postrouting-nat 1: source becomes 192.0.2.1",
+        ]
+    );
+    let other = walked(&texts, &from_pod(), "tcp 10.244.0.2@4 10.96.0.2@80", |_| {}).only();
+    assert_eq!((other.matched.len(), other.tested), (0, 2));
+}
+
+#[test]
+fn nft_asks_for_states_sets_and_wildcards() {
+    let set = r#"{"set": {"family": "ip", "table": "t", "name": "pods", "type": "ipv4_addr", "handle": 2, "flags": ["interval"], "elem": [{"prefix": {"addr": "10.244.0.0", "len": 24}}]}}"#;
+    let state = r#"{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}, {"accept": null}"#;
+    let new = r#"{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}}, {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "cali*"}}, {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@pods"}}"#;
+    let drop = r#"{"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": {"set": ["udp", "tcp"]}}}, {"reject": {"type": "tcp reset"}}"#;
+    let ruleset =
+        nft(&[("forward-f", "filter", 0)], set, &[("forward-f", state), ("forward-f", new), ("forward-f", drop)]);
+    let texts = Texts { nft: &ruleset, ..Texts::default() };
+    let path = walked(&texts, &from_pod(), "tcp 10.244.0.2@4 10.244.0.3@80", |_| {}).only();
+    assert_eq!(path.matched, ["forward t/forward-f 2: continue", "forward t/forward-f 3: reject tcp reset"]);
+    let path = walked(&texts, &from_pod(), "icmp 10.244.0.2 10.244.0.3", |_| {}).only();
+    assert_eq!((path.verdict, path.matched.len()), (Verdict::Accept, 1));
+}
+
+#[test]
+fn nft_marks_in_a_filter_chain_do_not_change_the_route_and_xt_is_not_known() {
+    let mark = r#"{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 7}}"#;
+    let texts = |kind: &str| nft(&[("output-o", kind, -150)], "", &[("output-o", mark)]);
+    for (kind, dev) in [("filter", "eth0"), ("route", "eth1")] {
+        let ruleset = texts(kind);
+        let post = format!("*mangle\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -o {dev} -j ACCEPT\nCOMMIT\n");
+        let texts = Texts {
+            nft: &ruleset,
+            legacy: &post,
+            rules: "0: from all lookup local\n5: from all fwmark 0x7 lookup 7\n32766: from all lookup main\n",
+            routes: "default via 192.0.2.254 dev eth0\nlocal 192.0.2.1 dev eth0 table local\ndefault via 198.51.100.1 dev eth1 table 7\n",
+            ..Texts::default()
+        };
+        let path = walked(&texts, &Origin::Host, "udp 192.0.2.1@4 203.0.113.1@53", |_| {}).only();
+        assert_eq!(path.matched.len(), 2, "{kind}: {:?}", path.matched);
+    }
+    let ruleset = nft(
+        &[("forward-f", "filter", 0)],
+        "",
+        &[("forward-f", r#"{"xt": {"type": "match", "name": "string"}}, {"drop": null}"#)],
+    );
+    let path =
+        walked(&Texts { nft: &ruleset, ..Texts::default() }, &from_pod(), "tcp 10.244.0.2@4 10.244.0.3@80", |_| {})
+            .only();
+    assert!(path.reason.contains("xt string"), "{}", path.reason);
+}

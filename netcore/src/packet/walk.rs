@@ -163,7 +163,16 @@ impl<'a> Network<'a> {
 
     /// The ways that a packet may take.
     pub fn trace(&self, flow: &Flow) -> Vec<Path<'a>> {
-        let first = self.send(flow, &Rc::default());
+        self.ways(flow, true)
+    }
+
+    /// The same without the lists of rules that fitted.
+    pub fn outcomes(&self, flow: &Flow) -> Vec<Path<'a>> {
+        self.ways(flow, false)
+    }
+
+    fn ways(&self, flow: &Flow, listed: bool) -> Vec<Path<'a>> {
+        let first = self.send(flow, &Rc::default(), listed);
         if !flow.established {
             return first;
         }
@@ -175,7 +184,7 @@ impl<'a> Network<'a> {
                 continue;
             }
             let entries = Rc::new(path.connections.clone());
-            for mut later in self.send(flow, &entries) {
+            for mut later in self.send(flow, &entries, listed) {
                 later.probability *= path.probability;
                 later.stateful |= path.stateful;
                 all.push(later);
@@ -184,7 +193,7 @@ impl<'a> Network<'a> {
         all
     }
 
-    fn send(&self, flow: &Flow, entries: &Rc<Vec<(usize, Connection)>>) -> Vec<Path<'a>> {
+    fn send(&self, flow: &Flow, entries: &Rc<Vec<(usize, Connection)>>, listed: bool) -> Vec<Path<'a>> {
         let mut packet = Packet::first(flow.protocol, flow.ends);
         packet.mark = flow.mark;
         if !entries.is_empty() && flow.protocol == 6 {
@@ -192,6 +201,7 @@ impl<'a> Network<'a> {
         }
         let mut journey = Journey::new(packet, flow.node);
         journey.entries = Rc::clone(entries);
+        journey.listed = listed;
         let mut walk = Walk { network: self, done: Vec::new() };
         match &flow.origin {
             Origin::Host => walk.send(journey),
