@@ -43,9 +43,18 @@ const LOGS: usize = 50;
 
 /// Reads what tells of kube-proxy, and these probes of every node that was chosen.
 pub(crate) async fn gather(session: &Session<'_>, probes: &[Probe]) -> Result<Facts, Error> {
+    gather_for(session, probes, &mut |_, _| {}).await
+}
+
+/// The same, for somebody who wants the nodes' answers too: each is handed over after the facts took it.
+pub(crate) async fn gather_for(
+    session: &Session<'_>,
+    probes: &[Probe],
+    keep: &mut dyn FnMut(&Facts, NodeAnswer),
+) -> Result<Facts, Error> {
     let mut facts = Facts::default();
     api(session, &mut facts).await;
-    nodes(session, probes, &mut facts).await?;
+    nodes(session, probes, &mut facts, keep).await?;
     logs(session, &mut facts).await;
     note_unreadable(&mut facts);
     if facts.nodes.is_empty()
@@ -185,28 +194,34 @@ async fn get(session: &Session<'_>, resource: &'static Resource, namespace: &str
     facts.reads.insert(Want::get(resource, namespace, name), status);
 }
 
-async fn nodes(session: &Session<'_>, probes: &[Probe], facts: &mut Facts) -> Result<(), Error> {
+async fn nodes(
+    session: &Session<'_>,
+    probes: &[Probe],
+    facts: &mut Facts,
+    keep: &mut dyn FnMut(&Facts, NodeAnswer),
+) -> Result<(), Error> {
     let mut nowhere = BTreeSet::new();
     let mut take = |answer: NodeAnswer| {
         let node = answer.node.as_deref();
-        match answer.outcome {
-            Outcome::Text(text) => facts.take_probe(node, answer.probe, &text, &answer.file),
+        match &answer.outcome {
+            Outcome::Text(text) => facts.take_probe(node, answer.probe, text, &answer.file),
             Outcome::Absent(_) => facts.take_absent(node, answer.probe),
             // what nobody on the node can see is not missed: other signs tell the same
             Outcome::Unseen(why) => {
-                facts.reading(node).unread.insert(answer.probe, why);
+                facts.reading(node).unread.insert(answer.probe, why.clone());
             }
-            Outcome::Unreadable(reason) => match answer.node {
+            Outcome::Unreadable(reason) => match node {
                 Some(node) => {
-                    facts.reading(Some(&node)).unread.insert(answer.probe, reason.clone());
+                    facts.reading(Some(node)).unread.insert(answer.probe, reason.clone());
                     let source = answer.probe.file().to_owned();
-                    facts.unreadable.push(Unreadable { source, node: Some(node), reason });
+                    facts.unreadable.push(Unreadable { source, node: Some(node.to_owned()), reason: reason.clone() });
                 }
                 None => {
-                    nowhere.insert(reason);
+                    nowhere.insert(reason.clone());
                 }
             },
         }
+        keep(facts, answer);
     };
     // offline, the same state may be there in several forms: read back in the order of the files
     if session.cluster.is_offline() {

@@ -171,6 +171,24 @@ lean! {
         load_balancer_source_ranges: Vec<String> = (string, repeated, tag = "9") [deserialize_with = "nullable"];
         /// All ClusterIPs, one per family.
         cluster_ips: Vec<String> = (string, repeated, tag = "18") [rename = "clusterIPs", deserialize_with = "nullable"];
+        /// The nodes' port that says whether the node has endpoints; 0 for none.
+        health_check_node_port: i32 = (int32, tag = "12") [deserialize_with = "nullable"];
+        /// How long a client keeps its endpoint.
+        session_affinity_config: Option<SessionAffinityConfig> = (message, optional, tag = "14");
+        /// `Cluster`, `Local`; empty for `Cluster`.
+        internal_traffic_policy: String = (string, tag = "22") [deserialize_with = "nullable"];
+    }
+
+    /// Settings of session affinity.
+    SessionAffinityConfig {
+        /// By the client's address.
+        client_ip: Option<ClientIpConfig> = (message, optional, tag = "1") [rename = "clientIP"];
+    }
+
+    /// Settings of affinity by the client's address.
+    ClientIpConfig {
+        /// Seconds that a client keeps its endpoint; none is 10800.
+        timeout_seconds: Option<i32> = (int32, optional, tag = "1");
     }
 
     /// One port of a Service.
@@ -201,6 +219,78 @@ lean! {
     LoadBalancerIngress {
         /// The address; empty where it has a name only.
         ip: String = (string, tag = "1") [deserialize_with = "nullable"];
+        /// `VIP`, `Proxy`; empty for `VIP`.
+        ip_mode: String = (string, tag = "3") [deserialize_with = "nullable"];
+    }
+
+    /// Endpoints of a Service.
+    EndpointSlice {
+        /// Metadata; the label `kubernetes.io/service-name` has the Service.
+        metadata: Option<ObjectMeta> = (message, optional, tag = "1");
+        /// The endpoints.
+        endpoints: Vec<SliceEndpoint> = (message, repeated, tag = "2") [deserialize_with = "nullable"];
+        /// The ports that each of them has.
+        ports: Vec<SlicePort> = (message, repeated, tag = "3") [deserialize_with = "nullable"];
+        /// `IPv4`, `IPv6`, `FQDN`.
+        address_type: String = (string, tag = "4") [deserialize_with = "nullable"];
+    }
+
+    /// An endpoint.
+    SliceEndpoint {
+        /// Its addresses; only the first counts.
+        addresses: Vec<String> = (string, repeated, tag = "1") [deserialize_with = "nullable"];
+        /// Its conditions.
+        conditions: Option<SliceConditions> = (message, optional, tag = "2");
+        /// What it is: mostly a pod.
+        target_ref: Option<TargetRef> = (message, optional, tag = "4");
+        /// The node that it is on; empty where it is on none.
+        node_name: String = (string, tag = "6") [deserialize_with = "nullable"];
+        /// Who is to use it.
+        hints: Option<SliceHints> = (message, optional, tag = "8");
+    }
+
+    /// The conditions of an endpoint. What is not said differs: see each.
+    SliceConditions {
+        /// It takes connections; none is yes.
+        ready: Option<bool> = (bool, optional, tag = "1");
+        /// It would, were it not ending; none is as ready.
+        serving: Option<bool> = (bool, optional, tag = "2");
+        /// It is ending; none is no.
+        terminating: Option<bool> = (bool, optional, tag = "3");
+    }
+
+    /// The object that an endpoint is.
+    TargetRef {
+        /// `Pod`.
+        kind: String = (string, tag = "1") [deserialize_with = "nullable"];
+        /// Namespace.
+        namespace: String = (string, tag = "2") [deserialize_with = "nullable"];
+        /// Name.
+        name: String = (string, tag = "3") [deserialize_with = "nullable"];
+    }
+
+    /// Who is to use an endpoint.
+    SliceHints {
+        /// Zones.
+        for_zones: Vec<HintName> = (message, repeated, tag = "1") [deserialize_with = "nullable"];
+        /// Nodes.
+        for_nodes: Vec<HintName> = (message, repeated, tag = "2") [deserialize_with = "nullable"];
+    }
+
+    /// A zone or a node by name.
+    HintName {
+        /// The name.
+        name: String = (string, tag = "1") [deserialize_with = "nullable"];
+    }
+
+    /// A port of endpoints.
+    SlicePort {
+        /// Its name; empty for the only one.
+        name: String = (string, tag = "1") [deserialize_with = "nullable"];
+        /// `TCP`, `UDP`, `SCTP`; empty for TCP.
+        protocol: String = (string, tag = "2") [deserialize_with = "nullable"];
+        /// The port; none is every port.
+        port: Option<i32> = (int32, optional, tag = "3");
     }
 
     /// An allocated ClusterIP; its name is the address.
@@ -231,6 +321,7 @@ lean! {
 impl Lean for Node {}
 impl Lean for Pod {}
 impl Lean for Service {}
+impl Lean for EndpointSlice {}
 impl Lean for IpAddress {}
 
 /// A point in time, seconds since 1970; in JSON only its presence is read.

@@ -23,7 +23,12 @@ pub fn parse(text: &str) -> Result<Option<KubeProxyConfig>, Problem> {
 }
 
 /// The configuration out of a decoded document, as `/configz` has it; lines are not known there.
+///
+/// Until 1.31 or so `/configz` showed kube-proxy's internal types, whose names begin with capitals.
 pub fn from_value(document: &Value) -> KubeProxyConfig {
+    if document.get("BindAddress").is_some() && document.get("bindAddress").is_none() {
+        return from_internal(document);
+    }
     let local = document.get("detectLocal");
     let is_set = |path: &str| document.pointer(path).and_then(Value::as_bool).unwrap_or(false);
     let number = |path: &str| document.pointer(path).and_then(Value::as_u64);
@@ -48,6 +53,37 @@ pub fn from_value(document: &Value) -> KubeProxyConfig {
         tcp_be_liberal: is_set("/conntrack/tcpBeLiberal"),
         metrics_bind_address: scalar(document.get("metricsBindAddress")),
         feature_gates: feature_gates(document.get("featureGates")),
+    }
+}
+
+fn from_internal(document: &Value) -> KubeProxyConfig {
+    let text = |path: &str| scalar(document.pointer(path));
+    let number = |path: &str| document.pointer(path).and_then(Value::as_u64);
+    // settings moved from mode to mode: the first place that is there
+    let flag = |paths: &[&str]| paths.iter().find_map(|path| document.pointer(path)?.as_bool());
+    let ranges = document.pointer("/DetectLocal/ClusterCIDRs").or_else(|| document.get("ClusterCIDR"));
+    let all = flag(&["/Linux/MasqueradeAll", "/IPTables/MasqueradeAll"]).unwrap_or(false);
+    KubeProxyConfig {
+        mode: text("/Mode"),
+        cluster_cidr: scalars(ranges).join(","),
+        cluster_cidr_line: 1,
+        detect_local: DetectLocal::from(text("/DetectLocalMode").as_str()),
+        bridge_interface: text("/DetectLocal/BridgeInterface"),
+        interface_name_prefix: text("/DetectLocal/InterfaceNamePrefix"),
+        hostname_override: text("/HostnameOverride"),
+        node_port_addresses: scalars(document.get("NodePortAddresses")),
+        masquerade_all: all,
+        nftables_masquerade_all: flag(&["/Linux/MasqueradeAll", "/NFTables/MasqueradeAll"]).unwrap_or(false),
+        masquerade_bit: number("/IPTables/MasqueradeBit"),
+        nftables_masquerade_bit: number("/NFTables/MasqueradeBit"),
+        localhost_node_ports: flag(&["/IPTables/LocalhostNodePorts"]),
+        mode_line: None,
+        scheduler: text("/IPVS/Scheduler"),
+        strict_arp: flag(&["/IPVS/StrictARP"]).unwrap_or(false),
+        exclude_cidrs: scalars(document.pointer("/IPVS/ExcludeCIDRs")),
+        tcp_be_liberal: flag(&["/Linux/Conntrack/TCPBeLiberal", "/Conntrack/TCPBeLiberal"]).unwrap_or(false),
+        metrics_bind_address: text("/MetricsBindAddress"),
+        feature_gates: feature_gates(document.get("FeatureGates")),
     }
 }
 
@@ -89,6 +125,27 @@ mod tests {
         assert!(config.nftables_masquerade_all && !config.masquerade_all && config.tcp_be_liberal);
         assert_eq!(config.feature_gates.get("KubeProxyIPVS"), Some(&false));
         assert_eq!((config.mode.as_str(), config.mode_line), ("", None));
+    }
+
+    #[test]
+    fn internal_types_are_read_too() {
+        // what /configz of kube-proxy 1.31.14 printed, shortened
+        let text = r#"{"Linux":{"Conntrack":{"TCPBeLiberal":true},"MasqueradeAll":true},"FeatureGates":{},
+            "HostnameOverride":"node3","BindAddress":"0.0.0.0","MetricsBindAddress":"127.0.0.1:10249","Mode":"nftables",
+            "IPTables":{"MasqueradeBit":14,"LocalhostNodePorts":true},"IPVS":{"Scheduler":"rr","ExcludeCIDRs":null},
+            "NFTables":{"MasqueradeBit":13},"DetectLocalMode":"ClusterCIDR",
+            "DetectLocal":{"BridgeInterface":"","ClusterCIDRs":["10.244.0.0/16","fd00:244::/56"],"InterfaceNamePrefix":""},
+            "NodePortAddresses":["172.31.77.4/32"]}"#;
+        let config = from_value(&serde_json::from_str(text).unwrap());
+        assert_eq!((config.mode.as_str(), config.cluster_cidr.as_str()), ("nftables", "10.244.0.0/16,fd00:244::/56"));
+        assert_eq!(config.node_port_addresses, ["172.31.77.4/32"]);
+        assert!(config.masquerade_all && config.nftables_masquerade_all && config.tcp_be_liberal);
+        assert_eq!((config.masquerade_bit, config.nftables_masquerade_bit), (Some(14), Some(13)));
+        assert_eq!((config.hostname_override.as_str(), config.scheduler.as_str()), ("node3", "rr"));
+        let before =
+            r#"{"BindAddress":"0.0.0.0","ClusterCIDR":"10.244.0.0/16","IPTables":{"MasqueradeAll":true},"Mode":""}"#;
+        let config = from_value(&serde_json::from_str(before).unwrap());
+        assert_eq!((config.cluster_cidr.as_str(), config.masquerade_all), ("10.244.0.0/16", true));
     }
 
     #[test]

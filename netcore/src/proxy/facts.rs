@@ -1,11 +1,15 @@
 //! What is known about a cluster's kube-proxies, piece by piece as it is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde_json::Value;
 
 use super::{Mode, Version, launch::Launch, modules::Modules, traces::Traces};
 use crate::{
+    cidr::Cidr,
     cluster::{
         ReadStatus, Resource, distribution,
         object::{changed, field_managers},
@@ -37,6 +41,12 @@ pub struct Node {
     pub addresses: Vec<String>,
     /// It has the label of a control plane.
     pub control_plane: bool,
+    /// The addresses by which the cluster knows it.
+    pub internal: Vec<IpAddr>,
+    /// Its zone, by the label `topology.kubernetes.io/zone`.
+    pub zone: Option<String>,
+    /// Its pods' ranges.
+    pub pod_cidrs: Vec<Cidr>,
 }
 
 impl Node {
@@ -232,6 +242,9 @@ impl Facts {
                     .filter(|address| matches!(address.r#type.as_str(), "InternalIP" | "ExternalIP"))
                     .map(|address| address.address.clone())
                     .collect(),
+                internal: internal(&status),
+                zone: metadata.labels.get("topology.kubernetes.io/zone").cloned(),
+                pod_cidrs: pod_cidrs(node),
                 control_plane: metadata.labels.keys().any(|key| {
                     matches!(key.as_str(), "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master")
                 }),
@@ -441,6 +454,18 @@ impl Facts {
             })
             .or_else(|| self.version.as_deref()?.parse().ok())
     }
+}
+
+/// The internal addresses of a node, in the API's order.
+fn internal(status: &wire::NodeStatus) -> Vec<IpAddr> {
+    let own = status.addresses.iter().filter(|address| address.r#type == "InternalIP");
+    own.filter_map(|address| address.address.parse().ok()).collect()
+}
+
+fn pod_cidrs(node: &wire::Node) -> Vec<Cidr> {
+    let Some(spec) = &node.spec else { return Vec::new() };
+    let single = Some(&spec.pod_cidr).filter(|_| spec.pod_cidrs.is_empty());
+    spec.pod_cidrs.iter().chain(single).filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The labels of an object.

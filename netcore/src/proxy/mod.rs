@@ -16,6 +16,7 @@ mod replacement;
 pub mod report;
 pub mod schedulers;
 pub mod traces;
+pub mod verify;
 pub mod version;
 
 pub use facts::Facts;

@@ -30,6 +30,28 @@ impl NodeReader<'_> {
     /// # Errors
     /// Where debug pods were not allowed; nothing was read then.
     pub async fn read(&self, probes: &[Probe], each: &mut dyn FnMut(NodeAnswer)) -> Result<(), NodesError> {
+        self.read_where(&|_| true, probes, each).await
+    }
+
+    /// Reads some of the nodes that were chosen once more: what could be a move is not called wrong before.
+    ///
+    /// # Errors
+    /// As [`NodeReader::read`].
+    pub async fn read_again(
+        &self,
+        nodes: &BTreeSet<String>,
+        probes: &[Probe],
+        each: &mut dyn FnMut(NodeAnswer),
+    ) -> Result<(), NodesError> {
+        self.read_where(&|name| nodes.contains(name), probes, each).await
+    }
+
+    async fn read_where(
+        &self,
+        wanted: &dyn Fn(&str) -> bool,
+        probes: &[Probe],
+        each: &mut dyn FnMut(NodeAnswer),
+    ) -> Result<(), NodesError> {
         let mut hand = |answer: NodeAnswer| {
             record(self.cluster, &answer);
             each(answer);
@@ -75,7 +97,8 @@ impl NodeReader<'_> {
             nowhere(&reason, &mut hand);
             return Ok(());
         }
-        self.sweep(targets, matches!(here, Here::Known), away, probes, &mut hand).await
+        let targets: Vec<&Target> = targets.iter().filter(|target| wanted(&target.name)).collect();
+        self.sweep(&targets, matches!(here, Here::Known), away, probes, &mut hand).await
     }
 
     /// The same, all together, in the order in which a recording of it is read back.
@@ -104,14 +127,14 @@ impl NodeReader<'_> {
 
     async fn sweep(
         &self,
-        targets: &[Target],
+        targets: &[&Target],
         knows_itself: bool,
         away: Away,
         probes: &[Probe],
         hand: &mut dyn FnMut(NodeAnswer),
     ) -> Result<(), NodesError> {
         let is_here = |target: &Target| knows_itself && self.here.is(&target.machine_id, &target.boot_id);
-        let others = targets.iter().filter(|target| !is_here(target)).count();
+        let others = targets.iter().copied().filter(|target| !is_here(target)).count();
         let debug = match away {
             Away::Debug if others > 0 => Some(self.debug_pods(others).await?),
             _ => None,
@@ -120,7 +143,7 @@ impl NodeReader<'_> {
         let progress = self.say.progress();
         progress.start("reading nodes", Some(targets.len() as u64));
         let mut left: BTreeSet<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-        let mut reads = stream::iter(targets)
+        let mut reads = stream::iter(targets.iter().copied())
             .map(|target| async move {
                 let outcomes = self.node(target, is_here(target), debug, probes).await;
                 Done { target, outcomes }

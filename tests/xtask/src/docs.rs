@@ -12,6 +12,7 @@ use netcore::{
     finding::FindingDoc,
     proxy::{
         self, kernel::ProxyServiceList, preflight::PreflightReport, report::ProxyModeReport, schedulers::SchedulerList,
+        verify::ProxyVerifyReport,
     },
     ranges::{
         Facts, Want, checks,
@@ -61,7 +62,7 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     let cidr: Vec<&FindingDoc> = cidr.chain(plan::DOCS).collect();
     let proxy = proxy::checks::ALL.iter().copied().flatten().map(|check| &check.doc);
     let before = proxy::preflight::ALL.iter().copied().flatten().map(|check| &check.doc);
-    let proxy: Vec<&FindingDoc> = proxy.chain(before).collect();
+    let proxy: Vec<&FindingDoc> = proxy.chain(before).chain(proxy::verify::DOCS).collect();
     Ok(vec![
         ("findings.md".into(), findings(&[("kubectl netcidr", cidr), ("kubectl proxymode", proxy)])),
         ("rbac/proxymode.yaml".into(), PROXYMODE.to_owned()),
@@ -77,6 +78,7 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<PreflightReport>("PreflightReport")?,
         kind::<ProxyModeReport>("ProxyModeReport")?,
         kind::<ProxyServiceList>("ProxyServiceList")?,
+        kind::<ProxyVerifyReport>("ProxyVerifyReport")?,
         kind::<SchedulerList>("SchedulerList")?,
         document("recording", &schema::<Recording>())?,
     ])
@@ -96,6 +98,9 @@ metadata:
 rules:
   - apiGroups: [\"\"]
     resources: [nodes, pods, services]
+    verbs: [list]
+  - apiGroups: [discovery.k8s.io]
+    resources: [endpointslices]
     verbs: [list]
   - apiGroups: [\"\"]
     resources: [configmaps, namespaces, pods/log]

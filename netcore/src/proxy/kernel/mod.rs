@@ -4,10 +4,11 @@ mod iptables;
 mod ipvs;
 mod nftables;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::Serialize;
 
+pub(in crate::proxy) use self::nftables::owner;
 pub use self::{iptables::in_rules, ipvs::in_virtual_servers, nftables::in_tables};
 
 /// The flag of a Service of which a backend's chain does not say where it leads.
@@ -33,6 +34,14 @@ impl ServicePort {
         let port = port.filter(|port| !port.is_empty()).map(str::to_owned);
         let named = !namespace.is_empty() && !name.is_empty();
         named.then(|| Self { namespace: namespace.to_owned(), name: name.to_owned(), port })
+    }
+}
+
+impl fmt::Display for ServicePort {
+    /// As kube-proxy writes it: `shop/web:http`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)?;
+        self.port.iter().try_for_each(|port| write!(f, ":{port}"))
     }
 }
 

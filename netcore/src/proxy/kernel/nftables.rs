@@ -75,7 +75,7 @@ fn front(entry: &ServiceEntry<'_>) -> Option<KernelService> {
 }
 
 /// `service-2QRHZV4L-default/kubernetes/tcp/https`: whose chain it is. A name that was cut says nothing.
-fn owner(chain: &str) -> Option<ServicePort> {
+pub(in crate::proxy) fn owner(chain: &str) -> Option<ServicePort> {
     let mut parts = chain.splitn(3, '-').nth(2)?.split('/');
     let (namespace, name, _, port) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let whole = !chain.ends_with("...") && parts.next().is_none() && !namespace.is_empty() && !name.is_empty();
