@@ -30,9 +30,9 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// kube-proxy's chain lengths beside Calico's sets: rules per new connection (not here yet)
+    /// kube-proxy's chain lengths beside Calico's sets: rules per new connection, and how they grow; -o svg for a picture
     Compare(compare::CompareArgs),
-    /// The readable `iptables -L`: chains as a tree, with names beside the hashes (not here yet)
+    /// The readable `iptables -L`: chains as a tree, with names beside the hashes
     Rules(rules::RulesArgs),
     /// Every rule that a packet meets, hook by hook, and the verdict (not here yet)
     Trace(trace::TraceArgs),
@@ -51,6 +51,13 @@ impl Plugin for Cli {
 
     fn output(&self) -> &OutputArgs {
         &self.output
+    }
+
+    fn extra_formats(&self) -> &'static [&'static str] {
+        match &self.command {
+            Some(Command::Compare(_)) => &["svg"],
+            _ => &[],
+        }
     }
 
     fn completion(&self) -> Option<Shell> {

@@ -3,9 +3,14 @@
 mod bgp;
 mod cli;
 mod compare;
+mod compare_view;
 mod conf;
+mod kernel;
 mod migrate;
+mod named;
+mod packets;
 mod rules;
+mod rules_view;
 mod status;
 mod trace;
 

@@ -160,6 +160,18 @@ impl Question<'_> {
         Ok(ExitCode::of(&now.findings, self.fail_on, partial))
     }
 
+    /// Reads and prints a picture, in a format of the command's own.
+    pub async fn draw<Body>(
+        self,
+        out: &mut Out,
+        gather: impl AsyncFn(&Session<'_>) -> Result<Answer<Body>, Error>,
+        picture: impl Fn(&Report<Body>) -> String,
+    ) -> Result<ExitCode, Error> {
+        let (report, partial) = self.read(self.input, &out.say(), &gather).await?;
+        out.lines(&picture(&report))?;
+        Ok(ExitCode::of(&report.findings, self.fail_on, partial))
+    }
+
     /// One reading: the report, and whether something that was asked for is missing in it.
     async fn read<Body>(
         &self,

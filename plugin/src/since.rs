@@ -33,6 +33,7 @@ const KEYS: &[&[&str]] = &[
     &["source", "node", "reason"],
     &["kind", "namespace", "name"],
     &["node", "family", "backend", "table", "chain", "index"],
+    &["node", "family", "backend", "table", "name"],
     &["family", "backend", "table"],
     &["owner"],
     &["peer"],

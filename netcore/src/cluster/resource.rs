@@ -77,6 +77,8 @@ pub mod resources {
         DAEMONSETS = "apps" ["v1"], "daemonsets" "DaemonSet" NAMESPACED BUILTIN;
         /// Deployments.
         DEPLOYMENTS = "apps" ["v1"], "deployments" "Deployment" NAMESPACED BUILTIN;
+        /// Network policies.
+        NETWORKPOLICIES = "networking.k8s.io" ["v1"], "networkpolicies" "NetworkPolicy" NAMESPACED BUILTIN;
         /// Service ranges as objects.
         SERVICECIDRS = "networking.k8s.io" ["v1", "v1beta1"], "servicecidrs" "ServiceCIDR" CLUSTER BUILTIN;
         /// One object per allocated ClusterIP.
@@ -112,6 +114,14 @@ pub mod resources {
         CALICO_IPRESERVATIONS_V3 = "projectcalico.org" ["v3"], "ipreservations" "IPReservation" CLUSTER CUSTOM;
         /// Calico Felix settings, API group.
         CALICO_FELIXCONFIGURATIONS_V3 = "projectcalico.org" ["v3"], "felixconfigurations" "FelixConfiguration" CLUSTER CUSTOM;
+        /// Calico's policies of a namespace, storage group.
+        CALICO_NETWORKPOLICIES_V1 = "crd.projectcalico.org" ["v1"], "networkpolicies" "NetworkPolicy" NAMESPACED CUSTOM;
+        /// Calico's policies of the whole cluster, storage group.
+        CALICO_GLOBALNETWORKPOLICIES_V1 = "crd.projectcalico.org" ["v1"], "globalnetworkpolicies" "GlobalNetworkPolicy" CLUSTER CUSTOM;
+        /// Calico's policies of a namespace, API group.
+        CALICO_NETWORKPOLICIES_V3 = "projectcalico.org" ["v3"], "networkpolicies" "NetworkPolicy" NAMESPACED CUSTOM;
+        /// Calico's policies of the whole cluster, API group.
+        CALICO_GLOBALNETWORKPOLICIES_V3 = "projectcalico.org" ["v3"], "globalnetworkpolicies" "GlobalNetworkPolicy" CLUSTER CUSTOM;
         /// The Tigera operator's installation.
         TIGERA_INSTALLATIONS = "operator.tigera.io" ["v1"], "installations" "Installation" CLUSTER CUSTOM;
 

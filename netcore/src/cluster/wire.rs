@@ -119,6 +119,8 @@ lean! {
 
     /// A pod's spec.
     PodSpec {
+        /// Whose rights it has; empty before the server has filled it in.
+        service_account_name: String = (string, tag = "8") [deserialize_with = "nullable"];
         /// The node that it is bound to.
         node_name: String = (string, tag = "10") [deserialize_with = "nullable"];
         /// Whether it has the node's own addresses.

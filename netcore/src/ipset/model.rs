@@ -69,6 +69,11 @@ impl<'a> IpSet<'a> {
         self.listed.then(|| self.members.iter().map(|text| self.typed(text)))
     }
 
+    /// The members as they are written, options included. Nothing where the dump has headers only.
+    pub fn texts(&self) -> Option<impl ExactSizeIterator<Item = &'a [u8]> + use<'a, '_>> {
+        self.listed.then(|| self.members.iter().copied())
+    }
+
     /// How many members there are: those of the dump, or what a terse header says.
     pub fn len(&self) -> Option<u64> {
         if self.listed { u64::try_from(self.members.len()).ok() } else { self.entries }

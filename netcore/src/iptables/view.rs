@@ -171,6 +171,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether COMMIT ends it. Nothing for `iptables -S`, which has no end mark.
+    pub fn is_complete(&self) -> Option<bool> {
+        self.record.at.map(|_| self.record.committed)
+    }
+
     /// The dump that it is of.
     pub fn dump(&self) -> Option<Dump<'a>> {
         Dump::at(self.set, self.record.dump)

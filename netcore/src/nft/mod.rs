@@ -11,6 +11,7 @@ mod parse;
 #[cfg(test)]
 mod properties;
 mod statement;
+mod syntax;
 mod text;
 
 pub use expr::{Connection, Elem, Expr, Fib, Hash, Header, Known, Lookup, Numgen, Payload, Prefix, Target, Verdict};

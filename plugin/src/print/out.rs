@@ -71,6 +71,15 @@ impl Out {
         terminal.map_or(80, |(width, _)| usize::from(width.0))
     }
 
+    /// Whether a terminal of this locale shows more than ASCII, as `LC_ALL`, `LC_CTYPE` or `LANG` says.
+    pub fn is_unicode(&self) -> bool {
+        let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+        set.into_iter().find(|value| !value.is_empty()).is_some_and(|value| {
+            let value = value.to_ascii_lowercase();
+            value.contains("utf-8") || value.contains("utf8")
+        })
+    }
+
     /// Warnings, hints and progress: a handle that can be kept elsewhere.
     pub fn say(&self) -> Say {
         self.say.clone()

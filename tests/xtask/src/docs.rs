@@ -9,6 +9,7 @@ use std::{
 
 use netcore::{
     cluster::ReadStatus,
+    compare::CniCompareReport,
     finding::FindingDoc,
     proxy::{
         self, kernel::ProxyServiceList, preflight::PreflightReport, report::ProxyModeReport, schedulers::SchedulerList,
@@ -24,6 +25,7 @@ use netcore::{
         sources,
     },
     report::{API_VERSION, Report},
+    rules::RuleList,
 };
 use plugin::{from::recording::Recording, since::Changes};
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -72,6 +74,7 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<AddressList>("AddressList")?,
         kind::<AddressMap>("AddressMap")?,
         kind::<CidrReport>("CidrReport")?,
+        kind::<CniCompareReport>("CniCompareReport")?,
         kind::<FreeRangeList>("FreeRangeList")?,
         kind::<NodeCidrList>("NodeCidrList")?,
         kind::<Plan>("Plan")?,
@@ -79,6 +82,7 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
         kind::<ProxyModeReport>("ProxyModeReport")?,
         kind::<ProxyServiceList>("ProxyServiceList")?,
         kind::<ProxyVerifyReport>("ProxyVerifyReport")?,
+        kind::<RuleList>("RuleList")?,
         kind::<SchedulerList>("SchedulerList")?,
         document("recording", &schema::<Recording>())?,
     ])

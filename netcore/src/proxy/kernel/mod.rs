@@ -15,7 +15,7 @@ pub use self::{iptables::in_rules, ipvs::in_virtual_servers, nftables::in_tables
 const UNREADABLE: &str = "unreadable-backend";
 
 /// A Service's port by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServicePort {
     /// Namespace.

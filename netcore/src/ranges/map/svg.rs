@@ -3,7 +3,11 @@
 use std::fmt::{self, Write};
 
 use super::{AddressMap, Block, Cell, Fill, MapRange, letter, word};
-use crate::{cidr::Cidr, ranges::Role};
+use crate::{
+    cidr::Cidr,
+    ranges::Role,
+    svg::{document, escape},
+};
 
 const WIDTH: usize = 800;
 const MARGIN: usize = 24;
@@ -36,13 +40,7 @@ pub fn render(map: &AddressMap, title: &str) -> String {
     // writing into a string does not fail
     let _ = picture.draw(map, title);
     let height = picture.y + MARGIN;
-    let label = escape(&format!("Address ranges of {title}"));
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"{label}\">\n<title>{label}</title>\n<style>{STYLE}</style>\n\
-         <rect class=\"bg\" width=\"{WIDTH}\" height=\"{height}\"/>\n{}</svg>\n",
-        picture.body
-    )
+    document((WIDTH, height), &format!("Address ranges of {title}"), STYLE, &picture.body)
 }
 
 /// The body so far, and how far down it reaches.
@@ -332,20 +330,4 @@ const fn class(role: Role) -> &'static str {
         Role::External => "external",
         Role::Internal => "internal",
     }
-}
-
-/// Text that cannot end an element or attribute; control characters, which XML forbids, are dropped.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')) {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
 }
