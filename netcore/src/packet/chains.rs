@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     iptables::{
-        Chain, Policy, Rule, Table,
+        Backend, Chain, Policy, Rule, Table,
         matches::Match,
         spec::Part,
         values::{Not, Ports},
@@ -62,8 +62,8 @@ struct Index<'a> {
 }
 
 /// The chains that were met.
-#[derive(Default)]
 pub(super) struct Chains<'a> {
+    backend: Backend,
     known: RefCell<HashMap<usize, Rc<Known<'a>>>>,
 }
 
@@ -85,6 +85,10 @@ struct Frame<'a> {
 }
 
 impl<'a> Chains<'a> {
+    pub(super) fn new(backend: Backend) -> Self {
+        Self { backend, known: RefCell::default() }
+    }
+
     fn know(&self, chain: Chain<'a>) -> Rc<Known<'a>> {
         let key = chain.number();
         if let Some(known) = self.known.borrow().get(&key) {
@@ -212,7 +216,7 @@ impl<'a> Chains<'a> {
         around: &Surroundings<'_, 'a>,
         open: &mut Vec<Run<'a>>,
     ) -> Option<Ending> {
-        let place = Place::Iptables(rule);
+        let place = Place::Iptables(rule, self.backend);
         if let Some(jump) = rule.jump() {
             let word = if jump.goto { "goto" } else { "jump" };
             run.journey.hit(hook, place, Some(at + 1), format!("{word} {}", jump.chain.name()));

@@ -186,5 +186,5 @@ pub(super) fn shown_by_iptables(state: &NodeState<'_>, family: nftables::Family,
 
 /// The chains' memories, one for each text.
 pub(super) fn memories<'a>(state: &NodeState<'a>) -> Vec<Chains<'a>> {
-    state.iptables.iter().map(|_| Chains::default()).collect()
+    state.iptables.iter().map(|(_, backend, _)| Chains::new(*backend)).collect()
 }

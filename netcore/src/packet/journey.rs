@@ -3,13 +3,13 @@
 use std::{net::IpAddr, rc::Rc};
 
 use super::model::{Connection, Hook, Packet, Tally, Words};
-use crate::{iptables, ipvs::VirtualServer, nft};
+use crate::{cidr::Family, iptables, ipvs::VirtualServer, nft};
 
 /// Where a rule stands.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
-    /// In a chain of iptables.
-    Iptables(iptables::Rule<'a>),
+    /// In a chain of iptables, of this backend.
+    Iptables(iptables::Rule<'a>, iptables::Backend),
     /// In a chain of nftables.
     Nft(&'a nft::Rule<'a>),
     /// A virtual server.
@@ -23,6 +23,8 @@ pub struct Hit<'a> {
     pub node: usize,
     /// At which hook.
     pub hook: Hook,
+    /// The packet's family.
+    pub family: Family,
     /// The rule.
     pub place: Place<'a>,
     /// Its place in its chain, from 1; nothing for a virtual server.
@@ -100,6 +102,8 @@ pub(super) struct Journey<'a> {
     pub(super) taken: Chain<Words>,
     /// Why the packet's arrival is not certain, though no rule stops it.
     pub(super) doubt: Option<Words>,
+    /// Who else forwards packets on a node that it was on, and is not looked into.
+    pub(super) bypassed: Option<Words>,
     /// The node that it is on.
     pub(super) node: usize,
     /// How many nodes it has left.
@@ -126,6 +130,7 @@ impl<'a> Journey<'a> {
             hits: Chain::default(),
             taken: Chain::default(),
             doubt: None,
+            bypassed: None,
             node,
             hops: 0,
             listed: true,
@@ -141,7 +146,8 @@ impl<'a> Journey<'a> {
             return;
         }
         let index = index.and_then(|index| u32::try_from(index).ok());
-        self.hits.push(Hit { node: self.node, hook, place, index, effect: effect.into() });
+        let family = self.packet.family();
+        self.hits.push(Hit { node: self.node, hook, family, place, index, effect: effect.into() });
     }
 
     /// The same way with only a share of its odds.

@@ -13,9 +13,11 @@ mod model;
 mod nft;
 mod node;
 mod place;
+pub mod report;
 mod targets;
 #[cfg(test)]
 mod tests;
+pub mod texts;
 mod truth;
 mod virtual_servers;
 mod walk;

@@ -33,6 +33,24 @@ impl<T> Part<T> {
         }
     }
 
+    /// The same part, borrowed.
+    pub const fn as_ref(&self) -> Part<&T> {
+        match self {
+            Self::Known(value) => Part::Known(value),
+            Self::Absent => Part::Absent,
+            Self::Unread => Part::Unread,
+        }
+    }
+
+    /// What is made of what was read.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Part<U> {
+        match self {
+            Self::Known(value) => Part::Known(change(value)),
+            Self::Absent => Part::Absent,
+            Self::Unread => Part::Unread,
+        }
+    }
+
     /// Whether nobody looked.
     pub const fn is_unread(&self) -> bool {
         matches!(self, Self::Unread)

@@ -99,7 +99,7 @@ fn walked(texts: &Texts<'_>, origin: &Origin, what: &str, change: impl FnOnce(&m
 fn seen(path: &Path<'_>) -> SeenPath {
     let hit = |hit: &Hit<'_>| {
         let place = match hit.place {
-            Place::Iptables(rule) => {
+            Place::Iptables(rule, _) => {
                 let chain = rule.chain().unwrap();
                 format!("{}/{}", chain.table().unwrap().name().unwrap(), chain.name())
             }

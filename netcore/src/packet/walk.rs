@@ -228,9 +228,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn end(&mut self, mut journey: Journey<'a>, verdict: Verdict, reason: Option<Words>, delivered: bool) {
         let connection = journey.packet.connection.clone();
         journey.connections.push((journey.node, connection));
-        let (verdict, reason) = match (verdict, journey.doubt.take()) {
-            (Verdict::Accept, Some(doubt)) => (Verdict::Unknown, Some(doubt)),
-            (verdict, _) => (verdict, reason),
+        let (verdict, reason) = match (verdict, journey.doubt.take(), journey.bypassed.take()) {
+            (_, _, Some(bypassed)) => (Verdict::Unknown, Some(bypassed)),
+            (Verdict::Accept, Some(doubt), None) => (Verdict::Unknown, Some(doubt)),
+            (verdict, ..) => (verdict, reason),
         };
         self.done.push(Path {
             probability: journey.odds,
@@ -466,7 +467,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.end(journey, verdict, Some(reason.into()), false);
     }
 
-    fn deliver(&mut self, node: &'w Node<'a>, journey: Journey<'a>) {
+    fn deliver(&mut self, node: &'w Node<'a>, mut journey: Journey<'a>) {
+        let holder = node.places.holder(journey.packet.destination);
+        if node.state.ipvs.is_unread() && holder.is_some_and(|name| matches!(name, "kube-ipvs0" | "kube-dummy-if")) {
+            journey.doubt("the address is on the interface of IPVS, and the virtual servers were not read");
+        }
         for journey in self.hook(node, Hook::Input, journey) {
             self.end(journey, Verdict::Accept, None, true);
         }
@@ -659,7 +664,7 @@ impl Node<'_> {
 /// What is not known of a node before its first rule.
 fn meet(journey: &mut Journey<'_>, node: &Node<'_>) -> Option<Words> {
     if let Some(why) = &node.state.bypassed {
-        return Some(why.clone().into());
+        journey.bypassed = Some(why.clone().into());
     }
     let family = journey.packet.family();
     let hooks = node.hooks(family);
