@@ -34,11 +34,11 @@ pub(crate) enum Command {
     Compare(compare::CompareArgs),
     /// The readable `iptables -L`: chains as a tree, with names beside the hashes
     Rules(rules::RulesArgs),
-    /// Every rule that a packet meets, hook by hook, and the verdict (not here yet)
+    /// Every rule that a packet meets, hook by hook, and the verdict
     Trace(trace::TraceArgs),
-    /// BIRD and BGP: sessions, and who announces and learns which block (not here yet)
+    /// BIRD and BGP: sessions, and who announces and learns which block
     Bgp(bgp::BgpArgs),
-    /// The CNI configuration files of each node, and which one the runtime picks (not here yet)
+    /// The CNI configuration files of each node, and which one the runtime picks
     Conf(conf::ConfArgs),
     /// From one network plugin to another, step by step (not here yet)
     Migrate(migrate::MigrateArgs),

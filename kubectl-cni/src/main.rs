@@ -1,10 +1,12 @@
 //! `kubectl cni`: which network plugin, how it forwards, and what a packet costs.
 
 mod bgp;
+mod bgp_view;
 mod cli;
 mod compare;
 mod compare_view;
 mod conf;
+mod gather;
 mod kernel;
 mod migrate;
 mod named;
@@ -13,6 +15,7 @@ mod rules;
 mod rules_view;
 mod status;
 mod trace;
+mod view;
 
 fn main() -> std::process::ExitCode {
     plugin::main::<cli::Cli>()

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
-    problem::Problem,
-    words::{Problems, is_prompt},
+    problem::{Problem, Problems},
+    words::is_prompt,
 };
 
 /// The settings of a node by name: `net.ipv4.ip_forward`.
@@ -16,8 +16,8 @@ pub struct Sysctls {
 impl Sysctls {
     /// A setting as text; both ways of writing a name are known (`net/ipv4/ip_forward`).
     pub fn get(&self, name: &str) -> Option<&str> {
-        let dotted = if name.contains('/') { swap(name) } else { name.to_owned() };
-        self.values.get(&dotted).map(String::as_str)
+        // a dot in a device's name is a slash in a setting's
+        self.values.get(name).or_else(|| self.values.get(&swap(name))).map(String::as_str)
     }
 
     /// A setting as a number.
@@ -75,12 +75,15 @@ pub fn parse(text: &str) -> (Sysctls, Vec<Problem>) {
         if trimmed.is_empty() || trimmed.starts_with(['#', ';']) || is_prompt(content) {
             continue;
         }
-        let pair = trimmed.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+        // `grep "" -r /proc/sys` prints a file's path before what is in it
+        let file = trimmed.strip_prefix("/proc/sys/").and_then(|rest| rest.split_once(':'));
+        let pair = file.or_else(|| trimmed.split_once('=')).map(|(name, value)| (name.trim(), value.trim()));
         let Some((name, value)) = pair.filter(|(name, _)| is_name(name)) else {
             problems.unknown(line, content, "a setting: net.ipv4.ip_forward = 1");
             continue;
         };
-        let name = if name.contains('/') && !name.contains('.') { swap(name) } else { name.to_owned() };
+        let path = file.is_some() || (name.contains('/') && !name.contains('.'));
+        let name = if path { swap(name) } else { name.to_owned() };
         let before = found.values.insert(name, value.to_owned());
         if before.is_some_and(|before| before != value) {
             problems.push(Problem::new(line, 1, content, "set twice, to different values; the last counts"));
@@ -107,6 +110,16 @@ mod tests {
         assert_eq!(found.number("net.ipv4.tcp_rmem"), None);
         assert_eq!(found.to_text(), text);
         assert_eq!(parse(&found.to_text()).0, found);
+    }
+
+    #[test]
+    fn files_below_proc_are_settings_too() {
+        let text = "/proc/sys/net/ipv4/conf/eth0.100/rp_filter:2\n/proc/sys/net/ipv4/tcp_rmem:4096\t131072\t6291456\n";
+        let (found, errors) = parse(text);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(found.get("net.ipv4.conf.eth0/100.rp_filter"), Some("2"));
+        assert_eq!(found.get("net/ipv4/conf/eth0.100/rp_filter"), Some("2"));
+        assert_eq!(found.get("net.ipv4.tcp_rmem"), Some("4096\t131072\t6291456"));
     }
 
     #[test]

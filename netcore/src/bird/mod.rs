@@ -2,6 +2,7 @@
 
 mod model;
 mod parse;
+mod print;
 mod routes;
 #[cfg(test)]
 mod tests;

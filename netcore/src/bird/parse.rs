@@ -5,8 +5,8 @@ use super::{
     routes,
 };
 use crate::{
-    problem::Problem,
-    words::{Problems, Words, is_failure},
+    problem::{Problem, Problems, is_failure},
+    words::Words,
 };
 
 /// Reads what `birdcl` or the daemon's socket printed, any of its commands one after the other, with
@@ -22,6 +22,10 @@ pub fn parse(text: &str) -> (Bird, Vec<Problem>) {
         }
         if is_header(content) {
             tables = Table::Protocols;
+            continue;
+        }
+        if content.starts_with(['|', '+']) || is_of_calicoctl(content) {
+            reader.bird.protocols.extend(calicoctl(content, line));
             continue;
         }
         if reader.preamble(content) {
@@ -82,6 +86,45 @@ fn unframed(line: &str) -> &str {
 fn is_header(line: &str) -> bool {
     let words: Vec<String> = line.split_whitespace().map(str::to_lowercase).collect();
     words == ["name", "proto", "table", "state", "since", "info"]
+}
+
+/// What `calicoctl node status` says beside its tables.
+fn is_of_calicoctl(line: &str) -> bool {
+    [
+        "Calico process is ",
+        "IPv4 BGP status",
+        "IPv6 BGP status",
+        "No IPv4 peers found",
+        "No IPv6 peers found",
+        "The BGP backend process",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
+}
+
+/// A row of `calicoctl node status`: `| 10.0.0.12 | node-to-node mesh | up | 17:38:47 | Established |`.
+fn calicoctl(row: &str, line: usize) -> Option<Protocol> {
+    let cells: Vec<&str> = row.trim().trim_matches('|').split('|').map(str::trim).collect();
+    let [peer, kind, state, since, info] = cells.as_slice() else { return None };
+    let address = peer.parse::<std::net::IpAddr>().ok()?;
+    let kind = match *kind {
+        "node-to-node mesh" => "Mesh",
+        "node specific" => "Node",
+        "global" => "Global",
+        other => other,
+    };
+    Some(Protocol {
+        name: format!("{kind}_{}", peer.replace(['.', ':'], "_")),
+        kind: "BGP".to_owned(),
+        state: (*state).to_owned(),
+        since: (*since).to_owned(),
+        info: (*info).to_owned(),
+        bgp_state: info.split_whitespace().next().map(str::to_owned),
+        neighbor: Some(address),
+        last_error: info.split_once(' ').map(|(_, error)| error.trim().to_owned()),
+        line,
+        ..Protocol::default()
+    })
 }
 
 impl Reader {
