@@ -9,8 +9,13 @@ use netcore::{
     iptables::Ruleset,
     ipvs,
     nft::{self, KubeProxyTable},
-    probe::Probe,
-    proxy::kernel::{Backend, NodeService, ProxyServiceList, ServicePort, in_rules, in_tables, in_virtual_servers},
+    owner::{self, Owner},
+    probe::{Probe, UNNAMED},
+    problem::{Problem, Problems},
+    proxy::kernel::{
+        Backend, KernelService, Names, NodeService, PodName, ProxyServiceList, ServicePort, in_rules, in_tables,
+        in_virtual_servers,
+    },
     report::Report,
 };
 use plugin::{
@@ -18,11 +23,14 @@ use plugin::{
     cluster::Selection,
     exit::{ExitCode, FailOn},
     nodes::{NodeAnswer, Outcome, Unasked},
-    print::{Column, Detail, Out, Rows, Table, View, report::cluster_line},
+    print::{
+        Column, Detail, Out, Rows, Table, View,
+        report::{cluster_line, source_and_node},
+    },
     question::{Answer, Error, Question, Session},
 };
 
-use crate::cli::Cli;
+use crate::{cli::Cli, gather::legacy_unread};
 
 /// Its arguments.
 #[derive(Args, Clone, Debug)]
@@ -80,7 +88,7 @@ async fn read(
     }
     found.count_texts();
     if !found.any {
-        let first = found.unreadable.iter().map(|entry| entry.reason.clone()).next();
+        let first = found.unreadable.iter().map(|entry| format!("{}: {}", source_and_node(entry), entry.reason)).next();
         let reason = first.unwrap_or_else(|| ReadStatus::NOT_RECORDED.to_owned());
         return Err(Error::nothing(&reason, session.input, "kube-proxy", WOULD_DO));
     }
@@ -110,27 +118,44 @@ async fn read(
     })
 }
 
-type Names = BTreeMap<(String, std::net::IpAddr, u16), ServicePort>;
+/// What the answers of one node's kernel hold, without names from the API.
+pub(crate) fn held(answers: Vec<NodeAnswer>) -> Vec<KernelService> {
+    let mut found = Kernels::default();
+    for answer in answers {
+        found.take(answer);
+    }
+    found.finish().items.into_iter().map(|item| item.held).collect()
+}
 
-/// The names of the Services' addresses, out of the API.
+/// What the API calls the Services' addresses and their endpoints.
 async fn names(session: &Session<'_>, unreadable: &mut Vec<Unreadable>) -> Names {
-    let mut names = Names::new();
+    let mut names = Names::default();
     let mut bad = None;
     let each = &mut |item: Item<'_>| match item.lean::<wire::Service>() {
         Ok(service) => name(&service, &mut names),
         Err(error) => bad = Some(error.to_string()),
     };
-    let everything = Selection { namespace: None, labels: None, fields: None };
-    let status = session.cluster.list(&resources::SERVICES, everything, each).await;
-    let reason = match (bad, &status) {
-        (Some(reason), _) => Some(reason),
-        (None, ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason)) if !status.is_unrecorded() => {
-            Some(reason.clone())
-        }
-        _ => None,
+    let status = session.cluster.list(&resources::SERVICES, Selection::default(), each).await;
+    unreadable.extend(unread("services", bad, &status));
+    let mut bad = None;
+    let each = &mut |item: Item<'_>| match item.lean::<wire::EndpointSlice>() {
+        Ok(slice) => name_endpoints(&slice, &mut names),
+        Err(error) => bad = Some(error.to_string()),
     };
-    unreadable.extend(reason.map(|reason| Unreadable { source: "services".to_owned(), node: None, reason }));
+    let status = session.cluster.list(&resources::ENDPOINTSLICES, Selection::default(), each).await;
+    unreadable.extend(unread("endpointslices", bad, &status));
     names
+}
+
+fn unread(source: &str, bad: Option<String>, status: &ReadStatus) -> Option<Unreadable> {
+    let reason = match (bad, status) {
+        (Some(reason), _) => reason,
+        (None, ReadStatus::Unreadable(reason) | ReadStatus::Partial(reason)) if !status.is_unrecorded() => {
+            reason.clone()
+        }
+        _ => return None,
+    };
+    Some(Unreadable { source: source.to_owned(), node: None, reason })
 }
 
 fn name(service: &wire::Service, names: &mut Names) {
@@ -138,16 +163,36 @@ fn name(service: &wire::Service, names: &mut Names) {
     let ingress = service.status.iter().filter_map(|status| status.load_balancer.as_ref()).flat_map(|lb| &lb.ingress);
     let single = [&spec.cluster_ip];
     let addresses = single.into_iter().chain(&spec.cluster_ips).chain(&spec.external_ips);
-    for address in addresses.chain(ingress.map(|ingress| &ingress.ip)).filter_map(|ip| ip.parse().ok()) {
-        for port in &spec.ports {
-            let Ok(number) = u16::try_from(port.port) else { continue };
-            let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
-            let owner = ServicePort {
-                namespace: meta.namespace.clone(),
-                name: meta.name.clone(),
-                port: (!port.name.is_empty()).then(|| port.name.clone()),
-            };
-            names.insert((protocol.to_owned(), address, number), owner);
+    let addresses: Vec<std::net::IpAddr> =
+        addresses.chain(ingress.map(|ingress| &ingress.ip)).filter_map(|ip| ip.parse().ok()).collect();
+    for port in &spec.ports {
+        let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
+        let owner = ServicePort {
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone(),
+            port: (!port.name.is_empty()).then(|| port.name.clone()),
+        };
+        if let Ok(number) = u16::try_from(port.port) {
+            for address in &addresses {
+                names.addresses.insert((protocol.to_owned(), *address, number), owner.clone());
+            }
+        }
+        if let Some(number) = u16::try_from(port.node_port).ok().filter(|port| *port > 0) {
+            names.node_ports.insert((protocol.to_owned(), number), owner);
+        }
+    }
+}
+
+fn name_endpoints(slice: &wire::EndpointSlice, names: &mut Names) {
+    for endpoint in &slice.endpoints {
+        let pod = endpoint.target_ref.as_ref().filter(|target| target.kind == "Pod");
+        let pod = pod.map(|pod| PodName { namespace: pod.namespace.clone(), name: pod.name.clone() });
+        let node = (!endpoint.node_name.is_empty()).then(|| endpoint.node_name.clone());
+        if pod.is_none() && node.is_none() {
+            continue;
+        }
+        for address in endpoint.addresses.iter().filter_map(|text| text.parse().ok()) {
+            names.endpoints.insert(address, (pod.clone(), node.clone()));
         }
     }
 }
@@ -159,6 +204,8 @@ struct Kernels {
     items: Vec<NodeService>,
     /// Texts of rules that were read: the same state may be there with and without counters.
     seen: BTreeSet<(Option<String>, &'static str)>,
+    /// Nodes whose legacy tables were read, or whose tool says that they were not.
+    legacy: BTreeMap<Option<String>, bool>,
     any: bool,
     /// Nodes whose rule set was read from JSON, and texts of `nft` that say less than that.
     json: BTreeSet<Option<String>>,
@@ -182,15 +229,15 @@ impl Kernels {
         let held_by = match probe {
             Probe::IpvsTable => {
                 let (table, problems) = ipvs::parse(&text);
-                self.unreadable.extend(problems.iter().map(|problem| unread(problem.to_string())));
+                let read = !table.services.is_empty() || problems.is_empty();
+                self.unreadable.extend(Unreadable::lines(&file, node.as_deref(), problems));
+                self.any |= read;
                 self.tables.entry(node).or_default().merge(table);
-                self.any = true;
                 return;
             }
             Probe::NftRuleset => {
-                if text.trim_start().starts_with('{') {
+                if nft::is_json(&text) {
                     let rules = nft::parse(text.as_bytes());
-                    self.unreadable.extend(rules.problems.kept().iter().map(|problem| unread(problem.to_string())));
                     let (held, unknown) = in_tables(&rules);
                     if unknown > 0 {
                         let reason = format!("{unknown} entries of kube-proxy's maps are not of a known form");
@@ -200,7 +247,17 @@ impl Kernels {
                     self.any |= KubeProxyTable::of(&rules, nft::Family::Ip).is_some()
                         || KubeProxyTable::of(&rules, nft::Family::Ip6).is_some();
                     self.items.extend(held.into_iter().map(|held| NodeService { node: node.clone(), held }));
-                } else if text.contains("service-ips") {
+                    if rules.problems.kept().iter().any(|problem| problem.reason.starts_with(nft::ENDS)) {
+                        self.missing.push(unread("ends before its last brace: rules are missing".to_owned()));
+                    }
+                    self.unreadable.extend(Unreadable::lines(&file, node.as_deref(), rules.problems.into_vec()));
+                } else {
+                    let found = nft::parse_text(text.as_bytes());
+                    self.any |= !found.tables.is_empty() || found.problems.is_empty();
+                    self.unreadable.extend(Unreadable::lines(&file, node.as_deref(), found.problems.into_vec()));
+                    if !text.contains("service-ips") {
+                        return;
+                    }
                     let reason = "only `nft -j list ruleset` tells where rules lead, not the text without -j";
                     self.texts.push(unread(reason.to_owned()));
                 }
@@ -212,12 +269,18 @@ impl Kernels {
             Probe::Ip6tablesLegacySave => "ip6tables (legacy)",
             _ => return,
         };
-        self.any = true;
         if !self.seen.insert((node.clone(), held_by)) {
             return;
         }
         let rules = Ruleset::parse(text);
-        self.unreadable.extend(rules.problems().iter().map(|problem| unread(problem.to_string())));
+        if held_by.ends_with("(legacy)") {
+            self.legacy.insert(node.clone(), false);
+        } else if rules.legacy_tables_present() {
+            self.legacy.entry(node.clone()).or_insert(true);
+        }
+        self.any |= rules.tables().next().is_some() || rules.problems().is_empty();
+        self.unreadable.extend(Unreadable::lines(&file, node.as_deref(), rules.problems().to_vec()));
+        self.unreadable.extend(Unreadable::lines(&file, node.as_deref(), of_kube_proxy(&rules)));
         if rules.dumps().any(|dump| dump.is_complete() == Some(false)) {
             self.missing.push(unread("ends before its last COMMIT: rules are missing".to_owned()));
         }
@@ -232,6 +295,8 @@ impl Kernels {
             None => !json.is_empty(),
             node => json.contains(node) || json.contains(&None),
         };
+        let legacy = self.legacy.iter().filter(|(_, unread)| **unread);
+        self.missing.extend(legacy.map(|(node, _)| legacy_unread(node.as_ref())));
         let texts = std::mem::take(&mut self.texts);
         self.any |= !texts.is_empty();
         self.missing.extend(texts.into_iter().filter(|text| !told(text)));
@@ -247,7 +312,21 @@ impl Kernels {
     }
 }
 
-fn table(report: &Report<ProxyServiceList>, _: Detail) -> View {
+/// What of kube-proxy's own rules is not known or not valid: an address that leads through one is not shown.
+fn of_kube_proxy(rules: &Ruleset) -> Vec<Problem> {
+    let mut wrong = Problems::default();
+    for table in rules.tables() {
+        let name = table.name().unwrap_or_default();
+        let own = |chain: &str| owner::of_chain(name, chain).is_some_and(|of| of.owner == Owner::KubeProxy);
+        for rule in table.chains().filter(|chain| own(chain.name())).flat_map(|chain| chain.rules()) {
+            rule.problems().into_iter().for_each(|problem| wrong.push(problem));
+        }
+    }
+    rules.loops().into_iter().for_each(|problem| wrong.push(problem));
+    wrong.into_vec()
+}
+
+fn table(report: &Report<ProxyServiceList>, detail: Detail) -> View {
     let mut view = View::new();
     cluster_line(&mut view, &report.cluster);
     let mut table = Table::new([
@@ -274,10 +353,10 @@ fn table(report: &Report<ProxyServiceList>, _: Detail) -> View {
         };
         let mut flags = held.flags.clone();
         flags.extend(held.affinity_seconds.map(|seconds| format!("affinity {seconds}s")));
-        let backends: Vec<String> = held.backends.iter().map(backend).collect();
+        let backends: Vec<String> = held.backends.iter().map(|held| backend(held, detail)).collect();
         let backends = if backends.is_empty() { "none".to_owned() } else { backends.join(", ") };
         table.row(cells![
-            node.clone().unwrap_or_else(|| "?".to_owned()),
+            node.clone().unwrap_or_else(|| UNNAMED.to_owned()),
             service,
             address,
             held.protocol.clone(),
@@ -290,9 +369,13 @@ fn table(report: &Report<ProxyServiceList>, _: Detail) -> View {
     view
 }
 
-/// `10.0.0.5:6443 weight 1 (49 active, 2 inactive)`, `10.244.0.1:8080 25.0%`.
-fn backend(backend: &Backend) -> String {
-    let place = std::net::SocketAddr::new(backend.address, backend.port);
+/// `10.0.0.5:6443 weight 1 (49 active, 2 inactive)`, `10.244.0.1:8080 25.0%`; in wide with its pod and node.
+fn backend(backend: &Backend, detail: Detail) -> String {
+    let mut place = std::net::SocketAddr::new(backend.address, backend.port).to_string();
+    if detail == Detail::Wide {
+        let pod = backend.pod.iter().map(|pod| format!(" {}/{}", pod.namespace, pod.name));
+        place.extend(pod.chain(backend.node.iter().map(|node| format!(" on {node}"))));
+    }
     let share = backend.probability.map(|share| format!(" {:.1}%", share * 100.0)).unwrap_or_default();
     let weight = backend.weight.map(|weight| format!(" weight {weight}")).unwrap_or_default();
     let counts = match (backend.active, backend.inactive) {

@@ -161,7 +161,7 @@ impl Nodes<'_> {
     }
 }
 
-fn put(kernel: &mut KernelTexts, answer: NodeAnswer) {
+pub(crate) fn put(kernel: &mut KernelTexts, answer: NodeAnswer) {
     if !PROBES.contains(&answer.probe) {
         return;
     }

@@ -49,6 +49,8 @@ fn front(rule: &Rule<'_>, held_by: &str) -> Option<KernelService> {
                 address = Some(value.value.ip);
                 None
             }
+            // it may be the address or the port
+            Match::Unknown(_) => return None,
             Match::Tcp(tcp) => tcp.destinations.as_ref(),
             Match::Udp(udp) => udp.destinations.as_ref(),
             Match::Sctp(sctp) => sctp.destinations.as_ref(),
@@ -180,6 +182,8 @@ fn backends(chain: &Chain<'_>, service: &mut KernelService) {
             service.backends.push(Backend {
                 address,
                 port,
+                pod: None,
+                node: None,
                 forward: None,
                 weight: None,
                 probability: share,

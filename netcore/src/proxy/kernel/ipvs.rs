@@ -1,6 +1,6 @@
 //! Virtual servers.
 
-use super::{Backend, KernelService};
+use super::{Backend, KernelService, UNREADABLE};
 use crate::ipvs::{IpvsTable, Persistence, RealServer, VirtualAddress, VirtualServer};
 
 /// The virtual servers of addresses and ports; those of firewall marks are never kube-proxy's.
@@ -15,6 +15,9 @@ fn service(server: &VirtualServer) -> Option<KernelService> {
     if let Some(Persistence::On { seconds, .. }) = &server.persistence {
         flags.push("persistent".to_owned());
         affinity = *seconds;
+    }
+    if server.in_part {
+        flags.push(UNREADABLE.to_owned());
     }
     Some(KernelService {
         protocol: protocol.to_string(),
@@ -33,6 +36,8 @@ fn backend(server: &RealServer) -> Backend {
     Backend {
         address: server.endpoint.address,
         port: server.endpoint.port,
+        pod: None,
+        node: None,
         forward: server.forward.map(|forward| forward.to_string()),
         weight: server.weight,
         probability: None,
@@ -44,6 +49,15 @@ fn backend(server: &RealServer) -> Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_could_not_be_read_is_not_called_none() {
+        let text = "TCP 10.96.0.3:80 rr\n  -> 10.0.0.5:80 Masq 99999999999 0 0\nTCP 10.96.0.4:80 rr\n";
+        let (table, problems) = crate::ipvs::parse(text);
+        assert_eq!(problems.len(), 1);
+        let flags: Vec<_> = in_virtual_servers(&table).into_iter().map(|service| service.flags).collect();
+        assert_eq!(flags, [vec![UNREADABLE.to_owned()], vec![]]);
+    }
 
     #[test]
     fn a_listing_gives_backends_with_connections() {

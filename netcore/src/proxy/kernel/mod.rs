@@ -4,7 +4,11 @@ mod iptables;
 mod ipvs;
 mod nftables;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use serde::Serialize;
 
@@ -45,6 +49,16 @@ impl fmt::Display for ServicePort {
     }
 }
 
+/// A pod by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PodName {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
 /// Where a Service's packets may be sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -54,6 +68,10 @@ pub struct Backend {
     pub address: IpAddr,
     /// The port.
     pub port: u16,
+    /// The pod that has the address; null where no EndpointSlice names one.
+    pub pod: Option<PodName>,
+    /// The node that the endpoint is on; null where no EndpointSlice says so.
+    pub node: Option<String>,
     /// How packets get there in ipvs mode: `masquerade`, `route`, …; null in other modes.
     pub forward: Option<String>,
     /// The share in ipvs mode; 0 takes no new connections; null in other modes.
@@ -114,12 +132,34 @@ pub struct ProxyServiceList {
     pub items: Vec<NodeService>,
 }
 
+/// What the API calls the addresses that kernels hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Services' own addresses, by protocol, address and port.
+    pub addresses: BTreeMap<(String, IpAddr, u16), ServicePort>,
+    /// Node ports, by protocol and port.
+    pub node_ports: BTreeMap<(String, u16), ServicePort>,
+    /// The pod and the node of each endpoint's address.
+    pub endpoints: BTreeMap<IpAddr, (Option<PodName>, Option<String>)>,
+}
+
 impl ProxyServiceList {
-    /// Names what has no name from the Services' own addresses, and sorts.
-    pub fn finish(&mut self, names: &BTreeMap<(String, IpAddr, u16), ServicePort>) {
+    /// Names what the API has a name for, and sorts.
+    pub fn finish(&mut self, names: &Names) {
+        let services: BTreeSet<IpAddr> = names.addresses.keys().map(|(_, ip, _)| *ip).collect();
         for NodeService { held, .. } in &mut self.items {
             if let (None, Some(address)) = (&held.service, held.address) {
-                held.service = names.get(&(held.protocol.clone(), address, held.port)).cloned();
+                let own = names.addresses.get(&(held.protocol.clone(), address, held.port));
+                // a virtual server of a node port has one of the node's addresses
+                let is_service = services.contains(&address);
+                let node_port = || names.node_ports.get(&(held.protocol.clone(), held.port)).filter(|_| !is_service);
+                held.service = own.or_else(node_port).cloned();
+            }
+            for backend in &mut held.backends {
+                if let Some((pod, node)) = names.endpoints.get(&backend.address) {
+                    backend.pod.clone_from(pod);
+                    backend.node.clone_from(node);
+                }
             }
         }
         let key = |item: &NodeService| {

@@ -195,6 +195,8 @@ fn add(end: Option<(IpAddr, u16)>, probability: Option<f64>, service: &mut Kerne
     service.backends.push(Backend {
         address,
         port,
+        pod: None,
+        node: None,
         forward: None,
         weight: None,
         probability,

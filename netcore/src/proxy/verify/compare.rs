@@ -15,7 +15,10 @@ use super::{
     flow::{Edges, End, Front, Name, NotKnown, Packet, Rules, Walker, Way, bits, state},
     local::Detector,
 };
-use crate::cidr::{Cidr, Family};
+use crate::{
+    cidr::{Cidr, Family},
+    proxy::kernel::ServicePort,
+};
 
 /// A point on a packet's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,12 @@ pub(super) trait Kernel {
     fn held(&self, walker: &Walker<'_>) -> Vec<Held>;
     /// The quirks of the mode.
     fn layout(&self) -> Layout;
+    /// The addresses that node ports are open on, where the rules name them.
+    fn node_ports_on(&self) -> Option<Vec<IpAddr>>;
+    /// Whether Services' addresses refuse what is for no port of theirs.
+    fn refuses_other_ports(&self) -> bool {
+        false
+    }
 }
 
 /// In what modes and releases differ.
@@ -67,11 +76,13 @@ pub(super) struct Layout {
     pub(super) pods_either: bool,
     /// Whether a packet is masqueraded does not hang on its addresses.
     pub(super) plain_masquerade: bool,
+    /// What the node itself sends to its own addresses is balanced before it comes in.
+    pub(super) balanced: bool,
 }
 
 /// A source of packets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Source {
+pub(super) struct Source {
     address: IpAddr,
     from_node: bool,
     input: String,
@@ -90,17 +101,19 @@ enum Fate<'p> {
 
 /// What comes of a packet.
 #[derive(Clone, Debug, Default)]
-struct Found {
+pub(super) struct Found {
     to: BTreeMap<Socket, f64>,
     ways: Vec<(Way, Socket)>,
-    drop: f64,
-    reject: f64,
+    pub(super) drop: f64,
+    pub(super) reject: f64,
     through: f64,
+    /// The marks of packets that are not translated, and how likely each is.
+    pub(super) marks: Vec<(f64, u32)>,
 }
 
 /// How a difference is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
+pub(super) enum Sort {
     Missing,
     Stale,
     Wrong,
@@ -141,6 +154,15 @@ impl Outcome {
         });
     }
 
+    /// The entry that was listed last.
+    pub(super) fn last(&mut self, sort: Sort) -> Option<&mut Entry> {
+        match sort {
+            Sort::Missing => self.missing.last_mut(),
+            Sort::Stale => self.stale.last_mut(),
+            Sort::Wrong => self.wrong.last_mut(),
+        }
+    }
+
     /// How much is wrong.
     pub(super) fn count(&self) -> usize {
         self.missing.len() + self.stale.len() + self.wrong.len()
@@ -166,6 +188,8 @@ pub(super) struct Comparison<'c> {
     pub(super) kernel: &'c dyn Kernel,
     pub(super) walker: Walker<'c>,
     pub(super) detector: Detector,
+    /// Whether everything that goes to a Service is masqueraded.
+    pub(super) masquerades_all: bool,
     /// The node's own addresses of the family, the primary one first.
     pub(super) own: Vec<IpAddr>,
     layout: Layout,
@@ -187,6 +211,7 @@ impl<'c> Comparison<'c> {
             kernel,
             walker: Walker::new(kernel.rules()),
             detector: Detector::of(node, family),
+            masquerades_all: node.masquerades_all(kernel.layout().nftables),
             own: own(node, family),
             layout: kernel.layout(),
             hooks: hooks.map(|hook| kernel.hook(hook)),
@@ -203,20 +228,93 @@ impl<'c> Comparison<'c> {
 
     /// Compares every address of every plan, and looks for addresses that no plan has.
     pub(super) fn run(&mut self, plans: &[Plan<'_>]) {
+        self.guess(plans);
         let mut known: HashSet<Front> = HashSet::new();
         for plan in plans {
             for (kind, address, port) in &plan.fronts {
                 known.insert((*address, plan.port.protocol, *port));
-                match self.front(plan, *kind, *address, *port) {
-                    Ok(()) => self.outcome.checked += 1,
-                    Err(NotKnown(why)) => {
-                        self.outcome.unknown += 1;
-                        self.outcome.reason.get_or_insert(why);
-                    }
-                }
+                let whole = self.front(plan, *kind, *address, *port);
+                self.count(whole);
             }
         }
         self.orphans(&known);
+    }
+
+    /// Where nobody tells what kube-proxy was told, most of its rules do: which sources are pods', or that all are
+    /// masqueraded.
+    pub(super) fn guess(&mut self, plans: &[Plan<'_>]) {
+        if self.node.config.is_some() {
+            return;
+        }
+        let mut votes: BTreeMap<Edges, usize> = BTreeMap::new();
+        let served = plans.iter().filter(|plan| !plan.endpoints(Kind::Cluster).is_empty()).take(VOTERS);
+        for plan in served.clone() {
+            let Some((_, Some(address), port)) = plan.fronts.first() else { continue };
+            let mut edges = Edges::default();
+            let packet =
+                Packet { destination: *address, protocol: plan.port.protocol, port: *port, ..self.bare(state::NEW, 0) };
+            for chain in self.hook(Hook::Prerouting) {
+                self.walker.edges(*chain, &packet, 0, &mut edges);
+            }
+            edges.ranges.retain(|(first, _)| !first.is_loopback());
+            *votes.entry(edges).or_default() += 1;
+        }
+        let Some((edges, _)) = votes.into_iter().max_by_key(|(_, votes)| *votes) else { return };
+        self.detector = Detector::from_edges(&edges);
+        if !self.detector.is_known() {
+            let marked = served.clone().any(|plan| {
+                let Some((_, Some(address), port)) = plan.fronts.first() else { return false };
+                let found = self.fate(&self.stranger(), *address, false, plan.port.protocol, *port);
+                found.is_ok_and(|found| {
+                    let masked = |(way, to): &(Way, Socket)| {
+                        self.masquerades(way.mark, unlikely(self.family), *to, plan.port.protocol) == Ok(true)
+                    };
+                    found.ways.iter().any(masked)
+                })
+            });
+            self.masquerades_all = marked;
+        }
+    }
+
+    /// Counts an address as compared, or as one that could not be.
+    pub(super) fn count(&mut self, compared: Result<(), NotKnown>) {
+        match compared {
+            Ok(()) => self.outcome.checked += 1,
+            Err(NotKnown(why)) => {
+                self.outcome.unknown += 1;
+                self.outcome.reason.get_or_insert(why);
+            }
+        }
+    }
+
+    /// Lists an address that no Service has.
+    pub(super) fn stale(&mut self, place: Front, service: Option<ServicePort>, found: String, rule: String) {
+        let (address, protocol, port) = place;
+        let entry = Entry {
+            address,
+            port: Some(port),
+            protocol: Some(protocol_name(protocol)),
+            service,
+            expected: None,
+            found: Some(found),
+            rule: Some(rule),
+        };
+        self.outcome.take(Sort::Stale, entry);
+    }
+
+    /// Somebody from outside.
+    pub(super) fn stranger(&self) -> Source {
+        Source { address: unlikely(self.family), from_node: false, input: "eth0".to_owned() }
+    }
+
+    /// The node itself.
+    pub(super) fn itself(&self) -> Source {
+        let address = self.own.first().copied().unwrap_or(unlikely(self.family));
+        Source { address, from_node: true, input: String::new() }
+    }
+
+    pub(super) const fn masquerade_works(&self) -> bool {
+        self.masquerade_works
     }
 
     /// Addresses that the kernel treats and no Service has.
@@ -234,7 +332,15 @@ impl<'c> Comparison<'c> {
                 let to = address.or_else(|| self.own.first().copied()).unwrap_or(unlikely(self.family));
                 match self.fate(source, to, address.is_none(), protocol, port) {
                     Ok(fate) if fate.through < 1.0 - SLACK => {
-                        found = Some(fate);
+                        // what meets any unused port of the address is no entry of its own
+                        let unused = if port == 1 { 2 } else { 1 };
+                        let refused = fate.reject > 1.0 - SLACK
+                            && self
+                                .fate(source, to, address.is_none(), protocol, unused)
+                                .is_ok_and(|other| other.reject > 1.0 - SLACK);
+                        if !refused {
+                            found = Some(fate);
+                        }
                         break;
                     }
                     Ok(_) => {}
@@ -246,16 +352,8 @@ impl<'c> Comparison<'c> {
                 }
             }
             if let Some(found) = found {
-                let entry = Entry {
-                    address,
-                    port: Some(port),
-                    protocol: Some(protocol_name(protocol)),
-                    service: comment.as_deref().and_then(crate::proxy::kernel::ServicePort::parse),
-                    expected: None,
-                    found: Some(found.text()),
-                    rule: Some(text),
-                };
-                self.outcome.take(Sort::Stale, entry);
+                let service = comment.as_deref().and_then(ServicePort::parse);
+                self.stale(front, service, found.text(), text);
             }
         }
     }
@@ -302,7 +400,7 @@ impl<'c> Comparison<'c> {
         Ok(())
     }
 
-    fn report(&mut self, sort: Sort, plan: &Plan<'_>, place: Front, expected: String, found: String) {
+    pub(super) fn report(&mut self, sort: Sort, plan: &Plan<'_>, place: Front, expected: String, found: String) {
         let (address, protocol, port) = place;
         let rule = if self.outcome.count() < WITH_RULE { self.kernel.rule_of(&self.walker, place) } else { None };
         let entry = Entry {
@@ -323,6 +421,11 @@ impl<'c> Comparison<'c> {
             (Kind::Cluster, Some(ip)) => vec![(ip, false, true)],
             (_, Some(ip)) => vec![(ip, false, true), (ip, true, true)],
             (_, None) => {
+                if self.node.config.is_none()
+                    && let Some(open) = self.kernel.node_ports_on()
+                {
+                    return open.into_iter().map(|ip| (ip, true, true)).collect();
+                }
                 let ports = self.node.node_port_addresses(self.family, self.layout.nftables);
                 let mut own: Vec<(IpAddr, bool, bool)> = Vec::new();
                 for ip in &self.own {
@@ -337,7 +440,7 @@ impl<'c> Comparison<'c> {
     }
 
     /// Packets come from here: both sides of every edge.
-    fn sources(&self, plan: Option<(&Plan<'_>, Kind)>, front: Front) -> Vec<Source> {
+    pub(super) fn sources(&self, plan: Option<(&Plan<'_>, Kind)>, front: Front) -> Vec<Source> {
         let (address, protocol, port) = front;
         let to = address.unwrap_or(unlikely(self.family));
         let mut edges = Edges::default();
@@ -382,15 +485,15 @@ impl<'c> Comparison<'c> {
         inputs.dedup();
         let mut sources = Vec::new();
         for point in &points {
-            if !self.own.contains(point) {
+            // what comes in from a loopback address is dropped before any rule
+            if !self.own.contains(point) && !point.is_loopback() {
                 sources.push(Source { address: *point, from_node: false, input: "eth0".to_owned() });
             }
         }
         for input in inputs.into_iter().skip(1) {
             sources.push(Source { address: unlikely(self.family), from_node: false, input });
         }
-        let node = self.own.first().copied().unwrap_or(unlikely(self.family));
-        sources.push(Source { address: node, from_node: true, input: String::new() });
+        sources.push(self.itself());
         let starts = |source: &Source| if source.from_node { Hook::Output } else { Hook::Prerouting };
         sources.retain(|source| !self.dead.contains(&starts(source)));
         sources
@@ -418,12 +521,12 @@ impl<'c> Comparison<'c> {
         }
     }
 
-    fn is_pod(&self, source: &Source) -> bool {
+    pub(super) fn is_pod(&self, source: &Source) -> bool {
         self.detector.is_local(source.address, &source.input, source.from_node)
     }
 
     /// Whether a client may use a load balancer.
-    fn may(&self, plan: &Plan<'_>, source: &Source) -> bool {
+    pub(super) fn may(&self, plan: &Plan<'_>, source: &Source) -> bool {
         if plan.wanted.source_ranges.is_empty() || plan.ranges.is_empty() {
             return true;
         }
@@ -440,7 +543,7 @@ impl<'c> Comparison<'c> {
     fn wants_masquerade(&self, plan: &Plan<'_>, kind: Kind, source: &Source) -> Option<bool> {
         let pod = self.is_pod(source);
         Some(match kind {
-            Kind::Cluster => self.node.masquerades_all(self.layout.nftables) || (self.detector.is_known() && !pod),
+            Kind::Cluster => self.masquerades_all || (self.detector.is_known() && !pod),
             _ if !plan.wanted.external_local => {
                 if pod && self.layout.pods_either {
                     return None;
@@ -452,7 +555,7 @@ impl<'c> Comparison<'c> {
     }
 
     /// Whether a packet that was sent to an endpoint leaves with another source.
-    fn masquerades(&self, mark: u32, source: IpAddr, to: Socket, protocol: u8) -> Result<bool, NotKnown> {
+    pub(super) fn masquerades(&self, mark: u32, source: IpAddr, to: Socket, protocol: u8) -> Result<bool, NotKnown> {
         let plain = self.layout.plain_masquerade || source != to.0;
         if plain && let Some(known) = self.masquerades.borrow().get(&mark) {
             return Ok(*known);
@@ -482,7 +585,14 @@ impl<'c> Comparison<'c> {
     }
 
     /// Everything that can come of a packet.
-    fn fate(&self, source: &Source, to: IpAddr, to_node: bool, protocol: u8, port: u16) -> Result<Found, NotKnown> {
+    pub(super) fn fate(
+        &self,
+        source: &Source,
+        to: IpAddr,
+        to_node: bool,
+        protocol: u8,
+        port: u16,
+    ) -> Result<Found, NotKnown> {
         let packet = Packet {
             source: source.address,
             destination: to,
@@ -502,6 +612,7 @@ impl<'c> Comparison<'c> {
     fn fate_of(&self, packet: &Packet<'_>) -> Result<Found, NotKnown> {
         let hooks: &[Hook] = match (packet.from_node, packet.to_node) {
             (true, false) => &[Hook::Output],
+            (true, true) if self.layout.balanced => &[Hook::Output],
             (true, true) => &[Hook::Output, Hook::Input],
             (false, true) => &[Hook::Prerouting, Hook::Input],
             (false, false) => &[Hook::Prerouting, Hook::Forward],
@@ -533,6 +644,7 @@ impl<'c> Comparison<'c> {
             going = next;
         }
         found.through = going.iter().map(|(chance, _)| chance).sum();
+        found.marks = going;
         Ok(found)
     }
 
@@ -567,7 +679,7 @@ impl<'c> Comparison<'c> {
             let wanted = !self.layout.hairpin_here || plan.here.contains(to);
             for mark in marks {
                 let is = self.masquerades(mark, to.0, *to, place.1)?;
-                if is != wanted {
+                if is != wanted && self.calls_itself(*to, &packet)? != wanted {
                     let text = |yes| if yes { "masqueraded" } else { "with its own address" };
                     let expected = format!("{} calling itself {}", to.0, text(wanted));
                     return Ok(Some((expected, text(is).to_owned())));
@@ -575,6 +687,19 @@ impl<'c> Comparison<'c> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether an endpoint that is sent to itself is masqueraded, for whatever reason: one that is no pod may be for
+    /// being from elsewhere.
+    fn calls_itself(&self, to: Socket, packet: &Packet<'_>) -> Result<bool, NotKnown> {
+        let from_node = self.own.contains(&to.0);
+        let found = self.fate_of(&Packet { from_node, input: if from_node { "" } else { packet.input }, ..*packet })?;
+        for (way, reached) in &found.ways {
+            if *reached == to && !self.masquerades(way.mark, to.0, to, packet.protocol)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A client that was sent to an endpoint comes back to it: what is expected and what is.
@@ -615,7 +740,12 @@ impl<'c> Comparison<'c> {
             let again = self.fate_of(&packet)?;
             let recalled = again.ways.iter().find_map(|(way, _)| way.recalled);
             let back = again.to.get(&to).is_some_and(|share| *share > 1.0 - SLACK);
+            let kept = again.ways.iter().all(|(way, _)| way.remember == Some(name));
             match (plan.wanted.affinity, recalled) {
+                (Some(_), Some(_)) if back && !kept => {
+                    let is = format!("a client of {}:{} comes back once and is forgotten", to.0, to.1);
+                    return Ok(Some((expected, is)));
+                }
                 (Some(seconds), Some((_, Some(is)))) if back && is == seconds => {}
                 (Some(_), Some((_, is))) if back => {
                     let is = is.map_or("affinity without a time".to_owned(), |is| format!("affinity {is}s"));
@@ -717,11 +847,25 @@ impl<'c> Comparison<'c> {
     }
 }
 
+/// A port that Services rarely have.
+pub(super) const UNUSED: u16 = 9;
+
+/// So many Services are asked how pods are told.
+const VOTERS: usize = 30;
+
 /// How far shares may be off.
 const SLACK: f64 = 1e-6;
 
 impl Source {
-    fn text(&self) -> String {
+    pub(super) const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(super) const fn is_node(&self) -> bool {
+        self.from_node
+    }
+
+    pub(super) fn text(&self) -> String {
         if self.from_node {
             "from the node itself".to_owned()
         } else if self.input == "eth0" {
@@ -733,7 +877,7 @@ impl Source {
 }
 
 impl Found {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut parts: Vec<String> = shares(self.to.iter().map(|(to, share)| (*to, *share)));
         for (share, what) in [(self.reject, "rejected"), (self.drop, "dropped"), (self.through, "not translated")] {
             if share > 1.0 - SLACK {

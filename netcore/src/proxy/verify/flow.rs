@@ -530,7 +530,7 @@ impl Follow<'_, '_, '_> {
 
 /// What chains ask of a packet's source on its way: ranges of addresses and interfaces. At their edges, and only
 /// there, the rules may treat packets differently.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Edges {
     pub(super) ranges: BTreeSet<(IpAddr, IpAddr)>,
     pub(super) inputs: BTreeSet<String>,

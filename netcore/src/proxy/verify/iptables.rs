@@ -317,12 +317,30 @@ impl Kernel for Iptables<'_> {
         held
     }
 
+    fn node_ports_on(&self) -> Option<Vec<std::net::IpAddr>> {
+        let chain = self.find("nat", "KUBE-SERVICES")?;
+        let leads = |rule: &Rule<'_>| rule.jump().is_some_and(|jump| jump.chain.name() == "KUBE-NODEPORTS");
+        let mut found = Vec::new();
+        for rule in chain.rules().filter(leads) {
+            found.extend(rule.matches().find_map(|part| match part {
+                Match::Destination(to) if !to.negated && to.value.is_host() => Some(to.value.ip),
+                _ => None,
+            }));
+        }
+        (!found.is_empty()).then_some(found)
+    }
+
+    fn refuses_other_ports(&self) -> bool {
+        self.find("filter", "KUBE-IPVS-FILTER").is_some()
+    }
+
     fn layout(&self) -> Layout {
         let old = self.dump.table("nat").is_some_and(|table| {
             // since 1.24 what is reached from outside has a chain of its own
             !table.chains().any(|chain| chain.name().starts_with("KUBE-EXT-"))
         });
-        Layout { nftables: false, hairpin_here: false, pods_either: old, plain_masquerade: true }
+        let balanced = self.find("nat", "KUBE-LOAD-BALANCER").is_some();
+        Layout { nftables: false, hairpin_here: false, pods_either: old, plain_masquerade: true, balanced }
     }
 }
 
@@ -367,6 +385,21 @@ impl<'r> Iptables<'r> {
         self.forwarding(comparison);
         self.wide_rules(comparison);
         true
+    }
+
+    /// The same in ipvs mode, where rules only say who is masqueraded and who may come.
+    pub(super) fn frame_ipvs(&self, comparison: &mut Comparison<'_>, plans: &[Plan<'_>]) {
+        for (hook, name) in [(Hook::Prerouting, "PREROUTING"), (Hook::Output, "OUTPUT")] {
+            let called = self.find("nat", name).is_some_and(|chain| {
+                chain.rules().any(|rule| rule.jump().is_some_and(|jump| jump.chain.name() == "KUBE-SERVICES"))
+            });
+            if !called && !plans.is_empty() {
+                let expected = format!("chain {name} of table nat leads to KUBE-SERVICES");
+                comparison.fault(&expected, "it does not", None);
+                comparison.drop_hook(hook);
+            }
+        }
+        self.masquerading(comparison, plans);
     }
 
     /// What is marked for it is masqueraded, and nothing else.

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::NodeFacts;
+use super::{NodeFacts, flow::Edges};
 use crate::{
-    cidr::{Cidr, Family},
+    cidr::{Cidr, Family, IpRange},
     kubeproxy::DetectLocal,
 };
 
@@ -33,6 +33,17 @@ impl Detector {
             DetectLocal::BridgeInterface => Self::Input(config.bridge_interface.clone()),
             DetectLocal::InterfaceNamePrefix => Self::Input(format!("{}+", config.interface_name_prefix)),
             DetectLocal::Other(_) => Self::None,
+        }
+    }
+
+    /// As rules have it that ask for a source or an interface.
+    pub(super) fn from_edges(edges: &Edges) -> Self {
+        let cidr = |(first, last): &(IpAddr, IpAddr)| IpRange::new(*first, *last)?.as_cidr();
+        let ranges: Vec<Cidr> = edges.ranges.iter().filter_map(cidr).collect();
+        match (ranges.is_empty(), edges.inputs.first()) {
+            (false, _) => Self::Ranges(ranges),
+            (true, Some(name)) => Self::Input(name.clone()),
+            (true, None) => Self::None,
         }
     }
 

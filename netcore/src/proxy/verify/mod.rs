@@ -10,6 +10,7 @@ mod expected;
 mod findings;
 mod flow;
 mod iptables;
+mod ipvs;
 mod local;
 mod nftables;
 
@@ -34,6 +35,7 @@ use super::{
 };
 use crate::{
     cidr::{Cidr, Family},
+    ipset,
     iptables::Ruleset,
     kubeproxy::KubeProxyConfig,
     nft,
@@ -309,7 +311,8 @@ pub fn verify(node: &NodeFacts, mut kernel: KernelTexts, desired: &Desired) -> N
     let outcome = match mode {
         Mode::Iptables => in_iptables(&node, kernel, desired, &mut gaps),
         Mode::Nftables => in_nftables(&node, &kernel, desired, &mut gaps),
-        _ => {
+        Mode::Ipvs => in_ipvs(&node, kernel, &traces, desired, &mut gaps),
+        Mode::Kernelspace | Mode::Userspace => {
             gaps.0.push(format!("{mode} mode is not verified"));
             Outcome::default()
         }
@@ -339,7 +342,7 @@ pub fn verify(node: &NodeFacts, mut kernel: KernelTexts, desired: &Desired) -> N
 fn traces(kernel: &KernelTexts) -> Traces {
     let mut traces = Traces::default();
     for (probe, text) in &kernel.texts {
-        traces.take(*probe, text, probe.file());
+        traces.take(*probe, text);
     }
     for probe in &kernel.absent {
         traces.take_absent(*probe);
@@ -434,6 +437,65 @@ fn in_nftables(node: &NodeFacts, kernel: &KernelTexts, desired: &Desired, gaps: 
         if kernel.frame(&mut comparison, &plans) {
             comparison.run(&plans);
         }
+        whole.add(comparison.outcome);
+    }
+    whole
+}
+
+fn in_ipvs(node: &NodeFacts, mut kernel: KernelTexts, traces: &Traces, desired: &Desired, gaps: &mut Gaps) -> Outcome {
+    let mut whole = Outcome::default();
+    let servers = match kernel.texts.get(&Probe::IpvsTable) {
+        Some(text) => {
+            let (table, problems) = crate::ipvs::parse(text);
+            gaps.0.extend(problems.first().map(|problem| format!("{}: {problem}", Probe::IpvsTable.file())));
+            table
+        }
+        None if kernel.absent.contains(&Probe::IpvsTable) => crate::ipvs::IpvsTable::default(),
+        None => {
+            let why = kernel.unread.get(&Probe::IpvsTable).map_or("not recorded", String::as_str);
+            gaps.0.push(format!("{}: {why}", Probe::IpvsTable.file()));
+            return whole;
+        }
+    };
+    let sets_text = kernel.texts.remove(&Probe::IpsetSave);
+    if sets_text.is_none() {
+        let why = kernel.unread.get(&Probe::IpsetSave).map_or("not recorded", String::as_str);
+        gaps.0.push(format!("{}: {why}", Probe::IpsetSave.file()));
+    }
+    let sets = sets_text.as_deref().map(|text| ipset::parse(text.as_bytes()));
+    let table = sets.as_ref().map(ipset::SetTable::new);
+    let look = |name: &str, packet: &ipset::Packet<'_>, sides: &[ipset::Side]| {
+        table.as_ref()?.matches(name, packet, sides).matches()
+    };
+    let excluded = node.config.iter().flat_map(|config| &config.exclude_cidrs).filter_map(|text| text.parse().ok());
+    let excluded: Vec<Cidr> = excluded.collect();
+    let scheduler = node.config.as_ref().map(|config| match config.scheduler.as_str() {
+        "" => "rr",
+        told => told,
+    });
+    for family in [Family::V4, Family::V6] {
+        let plans = plans(node, desired, family);
+        let mut unseen = Gaps::default();
+        let rulesets = rulesets(&mut kernel, family, &mut unseen);
+        if !plans.is_empty() {
+            gaps.0.append(&mut unseen.0);
+        }
+        let nothing = Ruleset::parse("*nat\nCOMMIT\n");
+        let rules = rulesets.first().unwrap_or(&nothing);
+        let Some(dump) = rules.dumps().find(|dump| dump.table("nat").is_some()) else { continue };
+        let around = ipvs::Around {
+            dummy: traces.dummy.as_deref(),
+            rules: !rulesets.is_empty() && sets.is_some(),
+            sets: sets.as_ref(),
+            excluded: excluded.clone(),
+            scheduler,
+        };
+        let around_servers = iptables::Iptables::new(rules, dump, Some(&look));
+        let mut comparison = Comparison::new(node, family, &around_servers);
+        if around.rules {
+            around_servers.frame_ipvs(&mut comparison, &plans);
+        }
+        ipvs::run(&mut comparison, &servers, &around, &plans);
         whole.add(comparison.outcome);
     }
     whole

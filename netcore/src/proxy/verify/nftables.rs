@@ -4,7 +4,7 @@
 use std::{cell::OnceCell, collections::HashMap, net::IpAddr};
 
 use super::{
-    compare::{Comparison, Held, Hook, Kernel, Layout},
+    compare::{Comparison, Held, Hook, Kernel, Layout, UNUSED},
     expected::Plan,
     flow::{Action, Chain, Front, Key, MapVerdict, Name, Net, Rules, Step, Walker, state},
 };
@@ -426,9 +426,14 @@ impl Kernel for Nftables<'_, '_> {
             .collect()
     }
 
+    fn node_ports_on(&self) -> Option<Vec<IpAddr>> {
+        let set = self.sets.get(self.set_number("nodeport-ips")?)?.set;
+        Some(set.elements().filter_map(|element| element.key.value().text()?.parse().ok()).collect())
+    }
+
     fn layout(&self) -> Layout {
         let by_set = self.set_number("hairpin-connections").is_some();
-        Layout { nftables: true, hairpin_here: by_set, pods_either: false, plain_masquerade: !by_set }
+        Layout { nftables: true, hairpin_here: by_set, pods_either: false, plain_masquerade: !by_set, balanced: false }
     }
 }
 
@@ -527,6 +532,22 @@ impl<'a> Nftables<'_, 'a> {
         for (ip, plan) in &wanted {
             if !held.contains(ip) {
                 comparison.outside(true, *ip, Some(plan), "in set cluster-ips");
+            }
+        }
+        let unused = |ip: &IpAddr| {
+            let place = (Some(*ip), 6, UNUSED);
+            !plans
+                .iter()
+                .any(|plan| plan.fronts.iter().any(|(_, address, port)| (*address, plan.port.protocol, *port) == place))
+        };
+        if self.by_name.contains_key("cluster-ips-check")
+            && let Some(ip) = wanted.keys().find(|ip| held.contains(ip) && unused(ip))
+        {
+            for (source, hook) in [(comparison.stranger(), "forward"), (comparison.itself(), "output")] {
+                if comparison.fate(&source, *ip, false, 6, UNUSED).is_ok_and(|found| found.reject < 0.999) {
+                    let expected = format!("hook {hook} refuses what is for no port of a ClusterIP");
+                    comparison.fault(&expected, "it does not", None);
+                }
             }
         }
         for ip in held.difference(&wanted.keys().copied().collect()) {

@@ -177,3 +177,82 @@ fn what_moves_between_two_looks_is_not_called_wrong() {
     let new = settle(captured.verdict(), broken, &nothing);
     assert_eq!((new.state, new.agrees()), (VerifyState::Unstable, true));
 }
+
+#[test]
+fn without_a_configuration_the_rules_tell_whose_traffic_is_local() {
+    for captured in [iptables(), nftables()] {
+        let node = NodeFacts { config: None, ..captured.node.clone() };
+        let verdict = verify(&node, captured.kernel.clone(), &captured.desired);
+        assert!(verdict.agrees() && verdict.checked == 39, "{verdict:#?}");
+    }
+    let mut captured = iptables();
+    captured.node.config = None;
+    let own = "-A KUBE-SVC-P4IC7LN77ODNXKIX ! -s 10.244.0.0/16";
+    let verdict = captured.after(Probe::IptablesSave, own, "-A KUBE-SVC-P4IC7LN77ODNXKIX ! -s 10.244.0.0/17");
+    assert_eq!(verdict.wrong.len(), 1, "{verdict:#?}");
+}
+
+#[test]
+fn what_another_mode_left_is_told_and_is_no_difference() {
+    let mut captured = iptables();
+    captured.kernel.take(
+        Probe::IpvsTable,
+        "-A -t 10.96.50.47:80 -s rr\n-a -t 10.96.50.47:80 -r 10.244.0.11:8080 -m -w 1\n".to_owned(),
+    );
+    let links = "2: eth0: <UP> mtu 1500\n    inet 172.31.77.2/24 scope global eth0\n4: kube-ipvs0: <BROADCAST,NOARP> mtu 1500\n    inet 10.96.50.47/32 scope global kube-ipvs0\n";
+    captured.kernel.take(Probe::Addresses, links.to_owned());
+    let verdict = captured.verdict();
+    assert!(verdict.agrees() && verdict.state == VerifyState::Verified, "{verdict:#?}");
+    let left: Vec<String> = verdict.leftovers.iter().map(Leftover::in_short).collect();
+    assert_eq!(left, ["link kube-ipvs0", "1 virtual server in ipvs"]);
+    let found = findings(&[verdict]);
+    assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["PROXY-005"]);
+}
+
+/// A Service with two virtual servers' worth of trouble, made up: ipvs mode without rules around.
+const SERVERS: &str = "-A -t 10.96.7.7:80 -s rr\n-a -t 10.96.7.7:80 -r 10.244.0.5:8080 -m -w 1\n-a -t 10.96.7.7:80 -r 10.244.0.6:8080 -m -w 1\n";
+
+fn servers(text: &str) -> NodeVerdict {
+    let mut desired = Desired::default();
+    let service = serde_json::json!({"metadata": {"namespace": "shop", "name": "web"},
+        "spec": {"type": "ClusterIP", "clusterIP": "10.96.7.7", "clusterIPs": ["10.96.7.7"], "ports": [{"port": 80, "protocol": "TCP"}]}});
+    let slice = serde_json::json!({"metadata": {"namespace": "shop", "name": "web-x", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4", "ports": [{"port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": ["10.244.0.5"]}, {"addresses": ["10.244.0.6"], "conditions": {"ready": true}},
+            {"addresses": ["10.244.0.7"], "conditions": {"ready": false}}]});
+    desired.take_service(&serde_json::from_value(service).unwrap());
+    desired.take_slice(&serde_json::from_value(slice).unwrap());
+    let node = NodeFacts { name: "n".to_owned(), mode: Some(Mode::Ipvs), ..NodeFacts::default() };
+    let mut kernel = KernelTexts::default();
+    kernel.take(Probe::IpvsTable, text.to_owned());
+    verify(&node, kernel, &desired)
+}
+
+#[test]
+fn virtual_servers_are_compared_also_without_the_rules_around() {
+    let verdict = servers(SERVERS);
+    assert_eq!((verdict.state, verdict.checked, verdict.agrees()), (VerifyState::Partial, 1, true), "{verdict:#?}");
+    // a server without weight is on its way out
+    assert!(servers(&format!("{SERVERS}-a -t 10.96.7.7:80 -r 10.244.0.7:8080 -m -w 0\n")).agrees());
+    let wrong = |text: &str| words(&servers(text).wrong);
+    assert_eq!(
+        wrong(&SERVERS.replace("0.6:8080 -m -w 1", "0.6:8080 -m -w 0")),
+        [
+            "shop/web TCP 10.96.7.7:80: 10.244.0.5:8080 weight 1, 10.244.0.6:8080 weight 0; expected: 10.244.0.5:8080, 10.244.0.6:8080"
+        ]
+    );
+    assert_eq!(
+        wrong(&SERVERS.replace("-m -w 1\n-a", "-g -w 1\n-a")),
+        ["shop/web TCP 10.96.7.7:80: forwarded by route; expected: forwarded by masquerade"]
+    );
+    assert_eq!(
+        wrong(&SERVERS.replace("-s rr", "-s rr -p 60")),
+        ["shop/web TCP 10.96.7.7:80: affinity 60s; expected: no affinity"]
+    );
+    let gone = servers("-A -t 10.96.8.8:80 -s rr\n");
+    assert_eq!(
+        words(&gone.missing),
+        ["shop/web TCP 10.96.7.7:80: no virtual server; expected: 10.244.0.5:8080, 10.244.0.6:8080"]
+    );
+    assert_eq!(words(&gone.stale), ["TCP 10.96.8.8:80: a virtual server with 0 servers; expected: nothing"]);
+}
