@@ -12,7 +12,7 @@ use plugin::{
     question::Error,
 };
 
-use crate::{preflight, schedulers, services, status, switch, verify};
+use crate::{cleanup, preflight, schedulers, services, status, switch, verify};
 
 /// What mode is kube-proxy in, really: configured and effective, with the evidence, per node
 #[derive(Parser)]
@@ -39,7 +39,7 @@ pub(crate) struct Cli {
 
 /// `--set MODE`, and how.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Switching (not here yet)")]
+#[command(next_help_heading = "Switching")]
 pub(crate) struct SwitchArgs {
     /// Switch kube-proxy to this mode (iptables, ipvs or nftables), node by node, each verified; a node
     /// that fails makes it go back
@@ -80,10 +80,10 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     /// The IPVS scheduling algorithms: what each does, its module, and whether every node has it
     Schedulers,
-    /// Undo the last switch that was not undone (not here yet)
+    /// Undo the last switch that was not undone
     Rollback(switch::RollbackArgs),
-    /// What a mode that is not running left behind (not here yet)
-    Cleanup(switch::CleanupArgs),
+    /// What a mode that is not running left behind, and the commands that remove it
+    Cleanup(cleanup::CleanupArgs),
     /// Print a completion script
     Completion(CompletionArgs),
 }
@@ -105,14 +105,14 @@ impl Plugin for Cli {
     async fn run(self, out: &mut Out) -> Result<ExitCode, Failure> {
         let code = match (&self.command, self.switch.set) {
             (Some(_), Some(_)) => Err(Error::Usage("--set stands alone, not together with a subcommand".to_owned())),
-            (None, Some(mode)) => switch::set(&self, mode),
+            (None, Some(mode)) => switch::set(&self, mode, out).await,
             (None, None) => status::status(&self, out).await,
             (Some(Command::Preflight(args)), None) => preflight::preflight(&self, args, out).await,
             (Some(Command::Services(args)), None) => services::services(&self, args, out).await,
             (Some(Command::Verify(args)), None) => verify::verify(&self, args, out).await,
             (Some(Command::Schedulers), None) => schedulers::schedulers(&self, out).await,
-            (Some(Command::Rollback(args)), None) => switch::rollback(args),
-            (Some(Command::Cleanup(args)), None) => switch::cleanup(args),
+            (Some(Command::Rollback(args)), None) => switch::rollback(&self, args, out).await,
+            (Some(Command::Cleanup(args)), None) => cleanup::cleanup(&self, args, out).await,
             // printed before anything is run
             (Some(Command::Completion(_)), None) => Ok(ExitCode::Done),
         };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use netcore::{
     cluster::{Item, ReadStatus, Resource, resources, wire},
     finding::Unreadable,
-    probe::Probe,
+    probe::{Probe, UNNAMED},
     proxy::{Facts, facts::ProxyPod, launch::ConfigFile},
     ranges::Want,
 };
@@ -269,6 +269,13 @@ fn unreadable(source: &str, reason: String) -> Unreadable {
     Unreadable { source: source.to_owned(), node: None, reason }
 }
 
+/// The tool said that legacy tables are there, which it does not show.
+pub(crate) fn legacy_unread(node: Option<&String>) -> Unreadable {
+    let reason =
+        "legacy tables are there too, says `iptables-save`, and were not read: `iptables-legacy-save` shows them";
+    Unreadable { source: Probe::IptablesLegacySave.file().to_owned(), node: node.cloned(), reason: reason.to_owned() }
+}
+
 /// Lists what was wanted and could not be read. What a dump does not hold of kinds that not every
 /// cluster has is not missed.
 fn note_unreadable(facts: &mut Facts) {
@@ -294,6 +301,9 @@ fn note_unreadable(facts: &mut Facts) {
         })
         .collect();
     facts.unreadable.extend(failed);
+    let unread = facts.readings.iter().filter(|(_, reading)| reading.traces.legacy_unread);
+    let unread: Vec<Unreadable> = unread.map(|(node, _)| legacy_unread((node != UNNAMED).then_some(node))).collect();
+    facts.unreadable.extend(unread);
     facts.unreadable.sort();
     facts.unreadable.dedup();
 }

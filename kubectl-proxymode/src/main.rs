@@ -1,5 +1,6 @@
 //! `kubectl proxymode`: which mode kube-proxy is in, really, and what a switch would break.
 
+mod cleanup;
 mod cli;
 mod gather;
 mod preflight;

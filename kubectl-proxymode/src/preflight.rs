@@ -6,9 +6,9 @@ use netcore::{
     finding::Unreadable,
     probe::Probe,
     proxy::{
-        Mode,
+        Facts, Mode,
         preflight::{self, Judged, Permission, PreflightReport, Service, Verdict},
-        report,
+        report::{self, ProxyModeReport},
     },
     report::Report,
 };
@@ -45,13 +45,15 @@ pub(crate) struct PreflightArgs {
 const ITEMS: Rows = Rows { list: "items", kind: "finding", name: &["id"] };
 
 /// What a switch does, as the server is asked about it: verb, group, resource, subresource.
-const DOES: [(&str, &str, &str, &str); 8] = [
+const DOES: [(&str, &str, &str, &str); 10] = [
     ("get", "", "configmaps", ""),
+    ("list", "", "configmaps", ""),
     ("patch", "", "configmaps", ""),
     ("create", "", "configmaps", ""),
     ("list", "", "pods", ""),
     ("delete", "", "pods", ""),
     ("create", "", "pods", "portforward"),
+    ("get", "coordination.k8s.io", "leases", ""),
     ("create", "coordination.k8s.io", "leases", ""),
     ("update", "coordination.k8s.io", "leases", ""),
 ];
@@ -71,31 +73,46 @@ pub(crate) async fn preflight(cli: &Cli, args: &PreflightArgs, out: &mut Out) ->
 }
 
 async fn read(session: &Session<'_>, args: &PreflightArgs) -> Result<Answer<PreflightReport>, Error> {
+    let mut judged = judge(session, args.mode, args.scheduler.as_deref()).await?;
+    let found = preflight::findings(&judged.body.items);
+    let mut answer = gather::answer(session, &mut judged.facts, judged.body);
+    answer.findings = found;
+    answer.unreadable.extend(judged.unreadable);
+    answer.distribution = judged.status.configured.distribution;
+    Ok(answer)
+}
+
+/// What was read before a switch, and what came out.
+pub(crate) struct JudgedSwitch {
+    pub(crate) facts: Facts,
+    pub(crate) status: ProxyModeReport,
+    pub(crate) services: Option<Vec<Service>>,
+    pub(crate) body: PreflightReport,
+    pub(crate) unreadable: Vec<Unreadable>,
+}
+
+/// Reads the cluster and judges a switch to a mode.
+pub(crate) async fn judge(session: &Session<'_>, mode: Mode, scheduler: Option<&str>) -> Result<JudgedSwitch, Error> {
     let probes: Vec<Probe> = OF_MODE.iter().copied().chain([Probe::KernelModules, Probe::ModuleFiles]).collect();
-    let mut facts = gather::gather(session, &probes).await?;
+    let facts = gather::gather(session, &probes).await?;
     let (services, unread) = services(session).await;
     let namespace = facts.workloads.first().map_or("kube-system", |workload| workload.namespace.as_str());
     let permissions = permissions(session, namespace).await;
     let status = report::report(&facts, &|node| session.nodes.chosen().has(node));
-    let (body, not_checked) = preflight::preflight(&preflight::Question {
-        mode: args.mode,
-        scheduler: args.scheduler.as_deref(),
+    let (body, mut unreadable) = preflight::preflight(&preflight::Question {
+        mode,
+        scheduler,
         facts: &facts,
         rows: &status.nodes,
         services: services.as_deref(),
         permissions: &permissions,
     });
-    let found = preflight::findings(&body.items);
-    let mut answer = gather::answer(session, &mut facts, body);
-    answer.findings = found;
-    answer.unreadable.extend(unread);
-    answer.unreadable.extend(not_checked);
-    answer.distribution = status.configured.distribution;
-    Ok(answer)
+    unreadable.extend(unread);
+    Ok(JudgedSwitch { facts, status, services, body, unreadable })
 }
 
 /// The cluster's Services, as far as they were read.
-async fn services(session: &Session<'_>) -> (Option<Vec<Service>>, Option<Unreadable>) {
+pub(crate) async fn services(session: &Session<'_>) -> (Option<Vec<Service>>, Option<Unreadable>) {
     let mut services = Vec::new();
     let mut bad = None;
     let each = &mut |item: Item<'_>| match item.lean::<wire::Service>() {

@@ -381,9 +381,9 @@ impl Facts {
             Probe::ModuleFiles => reading.modules.take_files(text),
             Probe::IpvsTable => {
                 reading.has_ipvs = Some(true);
-                problems.extend(reading.traces.take(probe, text, file).into_iter().map(|problem| problem.reason));
+                problems.extend(reading.traces.take(probe, text).iter().map(ToString::to_string));
             }
-            _ => problems.extend(reading.traces.take(probe, text, file).into_iter().map(|problem| problem.reason)),
+            _ => problems.extend(reading.traces.take(probe, text).iter().map(ToString::to_string)),
         }
         let unread = |reason| Unreadable { source: file.to_owned(), node: node.map(str::to_owned), reason };
         self.unreadable.extend(problems.into_iter().map(unread));

@@ -1,6 +1,7 @@
 //! kube-proxy: which mode it was told, which one it is in, and what its rules should be.
 
 pub mod checks;
+pub mod cleanup;
 pub mod configured;
 pub mod edit;
 pub mod evidence;

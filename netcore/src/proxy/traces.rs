@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::Mode;
 use crate::{
-    finding::Unreadable,
     ipset,
     iptables::{Backend, Policy, Ruleset},
     ipvs::{self, VirtualAddress},
     link, nft,
     owner::{self, Owner},
     probe::Probe,
+    problem::Problem,
     route,
 };
 
@@ -72,6 +72,10 @@ pub struct Traces {
     pub others: Vec<String>,
     /// What shows a firewall of the host: a program's chains, or a chain that drops by default.
     pub firewall: Option<String>,
+    /// `iptables-save` said that there are legacy tables too, and they were not read.
+    pub legacy_unread: bool,
+    /// Whether legacy tables were read.
+    pub legacy_read: bool,
     /// nftables' tables `kube-proxy` by family.
     pub tables: Option<BTreeMap<&'static str, Count>>,
 }
@@ -82,8 +86,9 @@ pub const DUMMY: &str = "kube-ipvs0";
 const KUBE_ROUTER: &str = "kube-dummy-if";
 
 impl Traces {
-    /// Takes what a probe of the node printed; what could not be understood is handed back.
-    pub fn take(&mut self, probe: Probe, text: &str, file: &str) -> Vec<Unreadable> {
+    /// Takes what a probe of the node printed; what could not be understood is handed back. A text of which
+    /// nothing was understood leaves unknown what it was to tell.
+    pub fn take(&mut self, probe: Probe, text: &str) -> Vec<Problem> {
         match probe {
             Probe::IptablesSave => self.take_rules(text, Backend::Nft, "IPv4"),
             Probe::Ip6tablesSave => self.take_rules(text, Backend::Nft, "IPv6"),
@@ -91,23 +96,30 @@ impl Traces {
             Probe::Ip6tablesLegacySave => self.take_rules(text, Backend::Legacy, "IPv6"),
             Probe::IpsetSave => {
                 let sets = ipset::parse(text.as_bytes());
+                if sets.sets.is_empty() && !sets.problems.is_empty() {
+                    return sets.problems.into_vec();
+                }
                 let own = |name: &str| owner::of_set(name).is_some_and(|of| of.owner == Owner::KubeProxy);
                 let count = sets.sets.iter().filter(|set| own(set.name)).count() as u64;
                 self.sets = Some(self.sets.unwrap_or(0).max(count));
+                sets.problems.into_vec()
             }
-            Probe::IpvsTable => return self.take_servers(text, file),
+            Probe::IpvsTable => self.take_servers(text),
             Probe::Addresses => self.take_links(text),
             Probe::NftRuleset => self.take_tables(text),
-            _ => {}
+            _ => Vec::new(),
         }
-        Vec::new()
     }
 
     /// Nothing of the kind is in the kernel.
     pub fn take_absent(&mut self, probe: Probe) {
         match probe {
-            Probe::IptablesSave | Probe::Ip6tablesSave | Probe::IptablesLegacySave | Probe::Ip6tablesLegacySave => {
+            Probe::IptablesSave | Probe::Ip6tablesSave => {
                 self.chains.get_or_insert_default();
+            }
+            Probe::IptablesLegacySave | Probe::Ip6tablesLegacySave => {
+                self.chains.get_or_insert_default();
+                (self.legacy_read, self.legacy_unread) = (true, false);
             }
             Probe::IpsetSave => self.sets = self.sets.or(Some(0)),
             Probe::IpvsTable => {
@@ -120,8 +132,14 @@ impl Traces {
         }
     }
 
-    fn take_rules(&mut self, text: &str, backend: Backend, family: &'static str) {
+    fn take_rules(&mut self, text: &str, backend: Backend, family: &'static str) -> Vec<Problem> {
         let rules = Ruleset::parse(text);
+        let problems = rules.problems().to_vec();
+        self.legacy_read |= backend == Backend::Legacy;
+        self.legacy_unread = !self.legacy_read && (self.legacy_unread || rules.legacy_tables_present());
+        if rules.tables().next().is_none() && !problems.is_empty() {
+            return problems;
+        }
         let mut found: BTreeMap<(Place, Sign), Count> = BTreeMap::new();
         let mut entry = None;
         for table in rules.tables() {
@@ -152,10 +170,14 @@ impl Traces {
             known.chains = known.chains.max(count.chains);
             known.rules = known.rules.max(count.rules);
         }
+        problems
     }
 
-    fn take_servers(&mut self, text: &str, file: &str) -> Vec<Unreadable> {
+    fn take_servers(&mut self, text: &str) -> Vec<Problem> {
         let (table, problems) = ipvs::parse(text);
+        if table.services.is_empty() && !problems.is_empty() {
+            return problems;
+        }
         let servers: Vec<Server> = table
             .services
             .into_iter()
@@ -165,20 +187,16 @@ impl Traces {
         if self.servers.as_ref().is_none_or(|known| known.len() < servers.len()) {
             self.servers = Some(servers);
         }
-        let reason = |error: crate::problem::Problem| error.to_string();
         problems
-            .into_iter()
-            .take(1)
-            .map(|error| Unreadable { source: file.to_owned(), node: None, reason: reason(error) })
-            .collect()
     }
 
-    fn take_links(&mut self, text: &str) {
-        let (links, _) = link::parse_links(text);
+    fn take_links(&mut self, text: &str) -> Vec<Problem> {
+        let (links, mut problems) = link::parse_links(text);
         if links.is_empty() {
-            return;
+            return problems;
         }
-        let (interfaces, _) = route::parse_addresses(text);
+        let (interfaces, of_addresses) = route::parse_addresses(text);
+        problems.extend(of_addresses);
         let mut dummy = Vec::new();
         for interface in interfaces {
             let place = if interface.name == DUMMY { &mut dummy } else { &mut self.own };
@@ -190,12 +208,13 @@ impl Traces {
         self.dummy = Some(dummy);
         let other = |name: &&str| *name == KUBE_ROUTER || *name == "cilium_host";
         self.others = links.iter().map(|link| link.name.as_str()).filter(other).map(str::to_owned).collect();
+        problems
     }
 
-    fn take_tables(&mut self, text: &str) {
+    fn take_tables(&mut self, text: &str) -> Vec<Problem> {
         const TABLE: &str = "kube-proxy";
         let mut found: BTreeMap<&'static str, Count> = BTreeMap::new();
-        if text.trim_start().starts_with('{') {
+        let (problems, any) = if nft::is_json(text) {
             let rules = nft::parse(text.as_bytes());
             for table in rules.tables().filter(|table| table.name == TABLE) {
                 found.entry(table.family.name()).or_default();
@@ -209,19 +228,28 @@ impl Traces {
             for set in rules.sets().chain(rules.maps()).filter(|set| set.table == TABLE) {
                 found.entry(set.family.name()).or_default().sets += 1;
             }
+            let any = !rules.objects.is_empty();
+            (rules.problems, any)
         } else {
-            for table in nft::parse_text(text.as_bytes()).tables.iter().filter(|table| table.name == TABLE) {
+            let rules = nft::parse_text(text.as_bytes());
+            for table in rules.tables.iter().filter(|table| table.name == TABLE) {
                 let count = found.entry(table.family.name()).or_default();
                 count.chains += table.chains.len() as u64;
                 count.rules += table.chains.iter().map(|chain| chain.rules as u64).sum::<u64>();
                 count.sets += (table.sets.len() + table.maps.len()) as u64;
             }
+            let any = !rules.tables.is_empty();
+            (rules.problems, any)
+        };
+        if !any && !problems.is_empty() {
+            return problems.into_vec();
         }
         let tables = self.tables.get_or_insert_default();
         for (family, count) in found {
             let known = tables.entry(family).or_insert(count);
             known.rules = known.rules.max(count.rules);
         }
+        problems.into_vec()
     }
 
     /// How many chains of a sign there are, and their rules.

@@ -16,8 +16,21 @@ use crate::{
     objects::{self, Collection, Generated, Held},
     pods::Admits,
     services::Allocator,
+    store::{Controller, Look},
     streams::{Answers, Exec, Ran, Runs},
 };
+
+/// When somebody is told of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It came, and nothing was done yet.
+    Asked,
+    /// It was carried out, and its answer is not sent yet.
+    Done,
+}
+
+/// Somebody who is told of every request, and may have a hand in what the cluster holds meanwhile.
+pub(crate) type Watcher = Arc<dyn Fn(Moment, &crate::Recorded, &crate::Hands<'_>) + Send + Sync>;
 
 /// What a server holds and how it behaves; every part has a default that suits a healthy cluster.
 pub struct Config {
@@ -40,6 +53,8 @@ pub struct Config {
     pub(crate) runs: Option<Runs>,
     pub(crate) answers: Option<Answers>,
     pub(crate) admits: Option<Admits>,
+    pub(crate) controller: Option<Controller>,
+    pub(crate) watcher: Option<Watcher>,
 }
 
 impl Default for Config {
@@ -64,6 +79,8 @@ impl Default for Config {
             runs: None,
             answers: None,
             admits: None,
+            controller: None,
+            watcher: None,
         }
     }
 }
@@ -85,6 +102,27 @@ impl Config {
     #[must_use]
     pub fn admits(mut self, admits: impl Fn(&Value) -> Result<Value, String> + Send + Sync + 'static) -> Self {
         self.admits = Some(Arc::new(admits));
+        self
+    }
+
+    /// Lets ConfigMaps, Leases, Nodes and pods be written; `controller` says what comes to be once an object
+    /// was deleted, each after a while.
+    #[must_use]
+    pub fn writable(
+        mut self,
+        controller: impl Fn(&Value, Look<'_>) -> Vec<(std::time::Duration, Value)> + Send + Sync + 'static,
+    ) -> Self {
+        self.controller = Some(Arc::new(controller));
+        self
+    }
+
+    /// Has somebody told of every request, before it is carried out and before it is answered.
+    #[must_use]
+    pub fn watcher(
+        mut self,
+        watcher: impl Fn(Moment, &crate::Recorded, &crate::Hands<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.watcher = Some(Arc::new(watcher));
         self
     }
 

@@ -65,6 +65,7 @@ const BUILTIN: &[Row] = &[
     ("apps", "v1", "daemonsets", "DaemonSet", true, "ds", EVER),
     ("apps", "v1", "deployments", "Deployment", true, "deploy", EVER),
     ("apps", "v1", "replicasets", "ReplicaSet", true, "rs", EVER),
+    ("coordination.k8s.io", "v1", "leases", "Lease", true, "", EVER),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true, "", 21..=u32::MAX),
     ("networking.k8s.io", "v1", "ingresses", "Ingress", true, "ing", EVER),
     ("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true, "netpol", EVER),

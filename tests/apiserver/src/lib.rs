@@ -25,17 +25,19 @@ mod reply;
 mod select;
 mod serve;
 mod services;
+mod store;
 mod streams;
 mod tls;
 
 pub use access::User;
-pub use config::Config;
+pub use config::{Config, Moment};
 pub use discovery::Discovery;
 pub use encode::{protobuf, slot};
 pub use fault::{Fault, Trouble};
 pub use kinds::Kind;
 pub use objects::{Collection, Generated, load, with_huge_annotation};
 pub use services::Allocator;
+pub use store::{Controller, Look};
 pub use streams::{Answers, Exec, Ran, Runs};
 
 use std::{
@@ -88,6 +90,33 @@ impl Recorded {
         let review = self.path.contains("/apis/authorization.k8s.io/") || self.path.contains("accessreviews");
         !matches!(self.method.as_str(), "GET" | "HEAD")
             && !(self.method == "POST" && (review || self.parameter("dryRun").as_deref() == Some("All")))
+    }
+}
+
+/// Somebody else's hands on a cluster.
+pub struct Hands<'a> {
+    pub(crate) cluster: &'a Cluster,
+}
+
+impl Hands<'_> {
+    /// An object as it is now, by its kind's plural and its key (`namespace/name`).
+    pub fn object(&self, plural: &str, key: &str) -> Option<serde_json::Value> {
+        self.cluster.object(plural, key)
+    }
+
+    /// The objects of a kind as they are now.
+    pub fn objects(&self, plural: &str) -> Vec<serde_json::Value> {
+        self.cluster.objects(plural)
+    }
+
+    /// Puts an object there.
+    pub fn put(&self, plural: &str, object: serde_json::Value) {
+        self.cluster.put(plural, object);
+    }
+
+    /// Takes an object away.
+    pub fn take(&self, plural: &str, key: &str) -> Option<serde_json::Value> {
+        self.cluster.take(plural, key)
     }
 }
 
@@ -195,6 +224,11 @@ impl Server {
     /// The requests that could have changed the cluster.
     pub fn writes(&self) -> Vec<Recorded> {
         self.requests().into_iter().filter(Recorded::writes).collect()
+    }
+
+    /// What the cluster holds, to look at and to change as somebody else would.
+    pub fn hands(&self) -> Hands<'_> {
+        Hands { cluster: &self.cluster }
     }
 
     /// Every pod that a client asked to be made, as it did.

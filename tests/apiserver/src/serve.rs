@@ -1,6 +1,10 @@
 //! From a request to its answer.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -8,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     Recorded,
     access::User,
-    config::Config,
+    config::{Config, Moment},
     discovery,
     encode::protobuf,
     fault::Trouble,
@@ -19,6 +23,7 @@ use crate::{
     reply::{self, Reply},
     select::Selector,
     services::{self, Allocator},
+    store::{Store, Write},
     streams,
 };
 
@@ -37,6 +42,7 @@ pub(crate) struct Cluster {
     tables: Vec<(Kind, std::sync::Arc<dyn Collection>)>,
     address: String,
     pub(crate) pods: Pods,
+    store: Arc<Store>,
     recorded: Mutex<Vec<Recorded>>,
     seen: Mutex<HashMap<String, usize>>,
     dice: Mutex<u64>,
@@ -139,6 +145,7 @@ impl Cluster {
             tables,
             address,
             pods: Pods::default(),
+            store: Arc::default(),
             recorded: Mutex::default(),
             seen: Mutex::default(),
             dice,
@@ -149,6 +156,58 @@ impl Cluster {
         self.recorded.lock().expect("no panic while recording").clone()
     }
 
+    /// The place of a kind among the tables.
+    fn table(&self, plural: &str) -> Option<(usize, &Arc<dyn Collection>)> {
+        let found = self.tables.iter().position(|(kind, _)| kind.plural == plural)?;
+        Some((found, &self.tables[found].1))
+    }
+
+    /// An object as it is now.
+    pub(crate) fn object(&self, plural: &str, key: &str) -> Option<Value> {
+        let (index, base) = self.table(plural)?;
+        let objects = self.store.objects(index, base);
+        objects.find(key).ok().map(|place| objects.value(place))
+    }
+
+    pub(crate) fn objects(&self, plural: &str) -> Vec<Value> {
+        let Some((index, base)) = self.table(plural) else { return Vec::new() };
+        let objects = self.store.objects(index, base);
+        (0..objects.len()).map(|place| objects.value(place)).collect()
+    }
+
+    pub(crate) fn put(&self, plural: &str, object: Value) {
+        let table = self.table(plural).expect("a kind that is served");
+        self.store.put(table, object);
+    }
+
+    pub(crate) fn take(&self, plural: &str, key: &str) -> Option<Value> {
+        self.store.take(self.table(plural)?, key)
+    }
+
+    /// A client's write; what the controllers make of a deletion comes by and by.
+    fn write(&self, asked: &Asked, index: usize, target: &Target) -> Reply {
+        let (kind, base) = &self.tables[index];
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        let keeps = asked.parameter("dryRun").is_none();
+        let write = Write { method: &asked.method, body: &asked.body, keeps };
+        let (reply, deleted) = self.store.write((index, base), kind, (namespace, target.name.as_deref()), &write);
+        if let (Some(deleted), Some(controller)) = (deleted, &self.config.controller) {
+            for (step, (delay, object)) in
+                controller(&deleted, &|plural, key| self.object(plural, key)).into_iter().enumerate()
+            {
+                let (store, base) = (Arc::clone(&self.store), Arc::clone(base));
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    // what was deleted meanwhile does not come back
+                    if step == 0 || store.has((index, &base), &object) {
+                        store.put((index, &base), object);
+                    }
+                });
+            }
+        }
+        reply
+    }
+
     fn kinds(&self) -> Vec<&Kind> {
         self.tables.iter().map(|(kind, _)| kind).collect()
     }
@@ -156,7 +215,13 @@ impl Cluster {
     /// The answer to a request, with what is configured to go wrong.
     pub(crate) async fn answer(&self, asked: Asked) -> Reply {
         let user = self.user(&asked);
-        self.record(&asked, user.as_ref());
+        let recorded = self.record(&asked, user.as_ref());
+        let told = |moment| {
+            if let Some(watcher) = &self.config.watcher {
+                watcher(moment, &recorded, &crate::Hands { cluster: self });
+            }
+        };
+        told(Moment::Asked);
         let earlier = {
             let mut seen = self.seen.lock().expect("no panic while counting");
             let count = seen.entry(asked.path.clone()).or_default();
@@ -168,10 +233,12 @@ impl Cluster {
         let Some(user) = user else {
             return reply::failure(401, "Unauthorized", "Unauthorized", None);
         };
-        match trouble {
+        let reply = match trouble {
             None => self.route(&asked, &user, None).await,
             Some(trouble) => self.troubled(&asked, &user, trouble).await,
-        }
+        };
+        told(Moment::Done);
+        reply
     }
 
     async fn troubled(&self, asked: &Asked, user: &User, trouble: Trouble) -> Reply {
@@ -235,19 +302,21 @@ impl Cluster {
         Some(reply::failure_with(410, "Expired", message, None, &metadata))
     }
 
-    fn record(&self, asked: &Asked, user: Option<&User>) {
+    fn record(&self, asked: &Asked, user: Option<&User>) -> Recorded {
         let headers = asked
             .headers
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
-        self.recorded.lock().expect("no panic while recording").push(Recorded {
+        let recorded = Recorded {
             method: asked.method.to_string(),
             path: asked.path.clone(),
             query: asked.query.clone(),
             headers,
             user: user.map(|user| user.name.clone()),
-        });
+        };
+        self.recorded.lock().expect("no panic while recording").push(recorded.clone());
+        recorded
     }
 
     /// Who asks: by token or certificate, and on whose behalf.
@@ -305,15 +374,17 @@ impl Cluster {
             (&Method::GET, None) => "list",
             (&Method::POST, _) => "create",
             (&Method::DELETE, _) => "delete",
+            (&Method::PATCH, _) => "patch",
             _ => "update",
         };
-        let known = self.tables.iter().find(|(kind, _)| {
+        let index = self.tables.iter().position(|(kind, _)| {
             kind.plural == target.plural && kind.group == target.group && kind.version == target.version
         });
+        let known = index.map(|index| (index, &self.tables[index].0, self.store.objects(index, &self.tables[index].1)));
         if !user.may(verb, &target.resource(), namespace) {
             return forbidden(asked, user);
         }
-        let Some((kind, objects)) = known else {
+        let Some((index, kind, objects)) = known else {
             let group = self.tables.iter().any(|(kind, _)| kind.group == target.group);
             return if group { reply::no_such_resource() } else { reply::page_not_found() };
         };
@@ -326,6 +397,13 @@ impl Cluster {
             ("delete", Some(name)) if kind.plural == "pods" && self.config.admits.is_some() => {
                 let known = objects.find(&objects::key(namespace, name)).is_ok();
                 self.pods.delete(namespace, name, known).unwrap_or_else(|| not_found(kind, name))
+            }
+            ("create" | "update" | "patch" | "delete", _)
+                if self.config.controller.is_some()
+                    && target.sub.is_empty()
+                    && ["configmaps", "leases", "pods", "nodes"].contains(&kind.plural.as_str()) =>
+            {
+                self.write(asked, index, target)
             }
             ("get", Some(node)) if target.resource() == "nodes/proxy" => self.configz(node, &target.sub),
             ("get", Some(pod)) if ["pods/exec", "pods/portforward"].contains(&target.resource().as_str()) => {
@@ -424,9 +502,7 @@ impl Cluster {
         if let Some(made) = self.pods.get(namespace, name) {
             return Some(made);
         }
-        let (_, pods) = self.tables.iter().find(|(kind, _)| kind.plural == "pods" && kind.group.is_empty())?;
-        let index = pods.find(&objects::key(namespace, name)).ok()?;
-        Some(pods.value(index))
+        self.object("pods", &objects::key(namespace, name))
     }
 
     fn configz(&self, node: &str, sub: &[String]) -> Reply {
@@ -534,7 +610,14 @@ fn not_found(kind: &Kind, name: &str) -> Reply {
 }
 
 fn forbidden(asked: &Asked, user: &User) -> Reply {
-    forbidden_to(asked, user, if asked.method == Method::GET { "get" } else { "create" })
+    let verb = match asked.method {
+        Method::GET => "get",
+        Method::PATCH => "patch",
+        Method::PUT => "update",
+        Method::DELETE => "delete",
+        _ => "create",
+    };
+    forbidden_to(asked, user, verb)
 }
 
 fn forbidden_to(asked: &Asked, user: &User, verb: &str) -> Reply {

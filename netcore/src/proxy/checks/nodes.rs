@@ -1,7 +1,5 @@
 //! Checks of single nodes; equal findings of many nodes are one.
 
-use std::collections::BTreeMap;
-
 use super::{Check, Cluster};
 use crate::{
     finding::{FindingDoc, Severity},
@@ -145,39 +143,13 @@ pub(super) static CHECKS: &[Check] = &[
     },
 ];
 
-/// Says the same of several nodes once: `node-1, node-2 and 17 more`.
-fn by_message<'a>(
-    found: impl IntoIterator<Item = (&'a NodeRow, String, Vec<String>)>,
-) -> Vec<(String, String, Vec<String>)> {
-    const NAMED: usize = 3;
-    const SHOWN: usize = 4;
-    let mut groups: BTreeMap<String, (Vec<&str>, Vec<String>)> = BTreeMap::new();
-    for (node, message, evidence) in found {
-        let group = groups.entry(message).or_default();
-        group.0.push(&node.name);
-        if group.1.len() < SHOWN {
-            group.1.extend(evidence);
-        }
-    }
-    let subject = |nodes: &[&str]| match nodes {
-        few if few.len() <= NAMED => few.join(", "),
-        many => format!(
-            "{} and {} more nodes",
-            many.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "),
-            many.len() - NAMED
-        ),
-    };
-    groups.into_iter().map(|(message, (nodes, evidence))| (subject(&nodes), message, evidence)).collect()
-}
-
 fn add<'a>(
     findings: &mut Findings<'_>,
     severity: Severity,
     found: impl IntoIterator<Item = (&'a NodeRow, String, Vec<String>)>,
 ) {
-    for (subject, message, evidence) in by_message(found) {
-        findings.add(severity, subject, message, evidence);
-    }
+    findings
+        .add_of_nodes(severity, found.into_iter().map(|(node, message, evidence)| (&*node.name, message, evidence)));
 }
 
 /// Each sign, as evidence.
