@@ -1,6 +1,7 @@
-//! The project's own chores: `cargo xtask test`, `bench`, `docs`, `lab`, `soak`.
+//! The project's own chores: `cargo xtask test`, `bench`, `dist`, `docs`, `lab`, `soak`.
 
 mod bench;
+mod dist;
 mod docs;
 mod fuzz;
 mod lab;
@@ -29,6 +30,8 @@ enum Task {
         /// Only the benches whose name contains this.
         filter: Option<String>,
     },
+    /// Archives of each plugin per platform, checksums, lists of dependencies, krew's manifests.
+    Dist(dist::Dist),
     /// Writes `docs/findings.md` and `docs/schema/` out of the code.
     Docs {
         /// Only say whether they are in step; exit 1 when not.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test => test::test(),
         Task::Bench { filter } => bench::bench(filter.as_deref()),
+        Task::Dist(wanted) => dist::dist(&wanted),
         Task::Docs { check } => docs::docs(check),
         Task::Soak(wanted) => soak::soak(&wanted),
         Task::Lab { args } => lab::lab(&args),
