@@ -68,7 +68,7 @@ async fn check(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
 async fn nodes(cli: &Cli, out: &mut Out) -> Result<ExitCode, Error> {
     let body = |reading: &Reading| {
         let mut list = nodes::details(&reading.facts);
-        list.items.retain(|node| reading.shows(&node.name));
+        list.items.retain(|node| reading.shows(&node.row.name));
         Ok(reading.report("NodeCidrList", list))
     };
     let table = |report: &Report<NodeCidrList>, detail| view::nodes(&report.body, detail);

@@ -13,7 +13,6 @@ use plugin::{
     args::{InputArgs, KubeArgs, NodeAccess},
     cluster::{Cluster, ConnectError},
     exit::ExitCode,
-    from::recording,
     nodes::{Chosen, NodeReader, NodesError, Unasked},
     print::{PrintError, Say},
     record::RecordError,
@@ -128,14 +127,7 @@ impl Reading {
         let window = cluster.finish()?;
         let mut facts = gathered?;
         if let Some(snapshot) = cluster.snapshot() {
-            facts.unreadable.extend(snapshot.problems().iter().map(|problem| Unreadable {
-                source: match problem.line {
-                    Some(line) => format!("{}:{line}", problem.file),
-                    None => problem.file.clone(),
-                },
-                node: None,
-                reason: problem.what.clone(),
-            }));
+            facts.unreadable.extend(snapshot.unreadable());
         }
         progress.end();
         if let Some(reason) = nothing_read(&facts) {
@@ -153,7 +145,7 @@ impl Reading {
             uid: facts.known.cluster_uid.clone(),
             distribution: distribution(&facts),
         };
-        Ok(Self { facts, cluster: info, window: window_of(window), chosen, missing, interrupted })
+        Ok(Self { facts, cluster: info, window, chosen, missing, interrupted })
     }
 
     /// Whether something that was asked for is missing.
@@ -189,12 +181,6 @@ impl Reading {
             findings,
         }
     }
-}
-
-/// Unknown times are null.
-fn window_of(window: recording::Window) -> Window {
-    let known = |time: String| (!time.is_empty()).then_some(time);
-    Window { start: known(window.start), end: known(window.end) }
 }
 
 /// Nodes that were asked for by name and could not be read: they are not there, or nothing of their

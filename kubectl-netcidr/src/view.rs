@@ -219,13 +219,13 @@ pub(crate) fn nodes(list: &NodeCidrList, detail: Detail) -> View {
     ]);
     for node in &list.items {
         table.row(cells![
-            Tone::Strong.paint(node.name.clone()),
-            Text::or_none((!node.pod_cidrs.is_empty()).then(|| joined(&node.pod_cidrs))),
-            number(node.pods_used),
-            number(node.pods_usable),
-            number(node.max_pods),
+            Tone::Strong.paint(node.row.name.clone()),
+            Text::or_none((!node.row.pod_cidrs.is_empty()).then(|| joined(&node.row.pod_cidrs))),
+            number(node.row.pods_used),
+            number(node.row.pods_usable),
+            number(node.row.max_pods),
             route_count(&node.routes),
-            node.addresses.join(", "),
+            node.row.addresses.join(", "),
         ]);
     }
     let mut view = View::new();
@@ -268,7 +268,7 @@ fn subnet_envs(view: &mut View, list: &NodeCidrList) {
             [one, other].into_iter().flatten().cloned().collect::<Vec<_>>().join(", ")
         };
         table.row(cells![
-            Tone::Strong.paint(node.name.clone()),
+            Tone::Strong.paint(node.row.name.clone()),
             both(&env.network, &env.ipv6_network),
             both(&env.subnet, &env.ipv6_subnet),
             env.mtu.map_or_else(String::new, |mtu| mtu.to_string()),
@@ -294,7 +294,7 @@ fn routes(view: &mut View, list: &NodeCidrList, detail: Detail) {
                 None => Text::from("?"),
             };
             table.row(cells![
-                Tone::Strong.paint(node.name.clone()),
+                Tone::Strong.paint(node.row.name.clone()),
                 route.destination.to_string(),
                 route.via.clone().unwrap_or_default(),
                 route.dev.clone().unwrap_or_default(),

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use crate::{
-    problem::Problem,
-    words::{Problems, is_prompt},
+    problem::{Problem, Problems},
+    words::is_prompt,
 };
 
 /// How full the table is.
@@ -227,6 +227,8 @@ mod tests {
         assert_eq!(parse_use("12\n131072\n"), Some(Use { used: Some(12), limit: Some(131_072) }));
         let named = "net.netfilter.nf_conntrack_count = 5\n";
         assert_eq!(parse_use(named), Some(Use { used: Some(5), limit: None }));
+        let files = "/proc/sys/net/netfilter/nf_conntrack_count:7\n/proc/sys/net/netfilter/nf_conntrack_max:9\n";
+        assert_eq!(parse_use(files), Some(Use { used: Some(7), limit: Some(9) }));
         assert_eq!(parse_use(TEXT), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::problem::Problem;
+
 /// How bad a finding is. Sorts the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -45,6 +47,21 @@ pub struct Unreadable {
     pub node: Option<String>,
     /// Why, in words: `forbidden: …`, `not recorded`, `timed out after 10s`.
     pub reason: String,
+}
+
+impl Unreadable {
+    /// What of a file could not be understood: its lines, with the words and what would be valid.
+    pub fn lines<'a>(
+        file: &'a str,
+        node: Option<&'a str>,
+        problems: impl IntoIterator<Item = Problem, IntoIter: 'a>,
+    ) -> impl Iterator<Item = Self> + 'a {
+        problems.into_iter().map(move |problem| Self {
+            source: file.to_owned(),
+            node: node.map(str::to_owned),
+            reason: problem.to_string(),
+        })
+    }
 }
 
 /// The documentation of a check; `docs/findings.md` is made from these.

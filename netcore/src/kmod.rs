@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    problem::Problem,
-    words::{Problems, Words, is_prompt},
+    problem::{Problem, Problems, is_failure},
+    words::{Words, is_prompt},
 };
 
 /// A loaded module.
@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> (BTreeMap<String, Module>, Vec<Problem>) {
             Ok(module) => {
                 found.insert(module.name.clone(), module);
             }
-            Err(error) if error.column == 0 || crate::words::is_failure(content) => {
+            Err(error) if error.column == 0 || is_failure(content) => {
                 problems.unknown(line, content, "a module: name, size, number of users");
             }
             Err(error) => problems.push(error),

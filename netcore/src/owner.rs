@@ -218,6 +218,8 @@ const COMMENTS: &[(Name, Owner, &str)] = &[
     (Starts("Policy explicitly accepted packet"), Owner::Calico, "a comment that Felix writes"),
     (Starts("kubernetes service"), Owner::KubeProxy, "a comment that kube-proxy writes"),
     (Starts("kubernetes health check service ports"), Owner::KubeProxy, "a comment that kube-proxy writes"),
+    (Starts("kubernetes health check rules"), Owner::KubeProxy, "a comment that kube-proxy writes"),
+    (Starts("kube-proxy firewall rules"), Owner::KubeProxy, "a comment that kube-proxy writes"),
     (Starts("kubernetes externally-visible service"), Owner::KubeProxy, "a comment that kube-proxy writes"),
     (Starts("kubernetes load balancer firewall"), Owner::KubeProxy, "a comment that kube-proxy writes"),
     (Starts("kubernetes forwarding rules"), Owner::KubeProxy, "a comment that kube-proxy writes"),

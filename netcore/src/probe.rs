@@ -39,6 +39,12 @@ pub enum Probe {
     FlannelSubnetEnv,
     /// `birdcl show protocols all`.
     BirdProtocols,
+    /// `birdcl show route`.
+    BirdRoutes,
+    /// `birdcl show protocols all` of the daemon for IPv6.
+    Bird6Protocols,
+    /// `birdcl show route` of the daemon for IPv6.
+    Bird6Routes,
     /// `/proc/modules`.
     KernelModules,
     /// conntrack's use and limit, or its entries.
@@ -60,7 +66,7 @@ pub enum Probe {
 
 impl Probe {
     /// Every probe, in the order in which a recording lists them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::IptablesSave,
         Self::Ip6tablesSave,
         Self::IptablesLegacySave,
@@ -75,6 +81,9 @@ impl Probe {
         Self::CniConf,
         Self::FlannelSubnetEnv,
         Self::BirdProtocols,
+        Self::BirdRoutes,
+        Self::Bird6Protocols,
+        Self::Bird6Routes,
         Self::KernelModules,
         Self::Conntrack,
         Self::Neighbours,
@@ -102,6 +111,9 @@ impl Probe {
             Self::CniConf => "cni-conf.json",
             Self::FlannelSubnetEnv => "subnet.env",
             Self::BirdProtocols => "birdcl-protocols",
+            Self::BirdRoutes => "birdcl-route",
+            Self::Bird6Protocols => "birdcl6-protocols",
+            Self::Bird6Routes => "birdcl6-route",
             Self::KernelModules => "modules",
             Self::Conntrack => "conntrack",
             Self::Neighbours => "ip-neigh.json",

@@ -17,7 +17,7 @@ fn listed(text: &str) -> BTreeMap<String, Vec<String>> {
     for line in text.lines() {
         let words = line.trim();
         if let Some(name) = words.strip_prefix("table ").and_then(|rest| rest.strip_suffix(" {")) {
-            table = name.to_owned();
+            name.clone_into(&mut table);
         } else if let Some(name) = words.strip_prefix("chain ").and_then(|rest| rest.strip_suffix(" {")) {
             chain = Some(format!("{table} {name}"));
             rules.entry(format!("{table} {name}")).or_default();

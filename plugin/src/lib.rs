@@ -2,6 +2,7 @@
 
 mod app;
 pub mod args;
+pub mod change;
 pub mod cluster;
 pub mod complete;
 pub mod duration;

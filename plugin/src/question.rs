@@ -14,7 +14,7 @@ use crate::{
     args::{InputArgs, KubeArgs},
     cluster::{Cluster, ConnectError},
     exit::{ExitCode, FailOn},
-    from::{Snapshot, recording},
+    from::Snapshot,
     nodes::{NodeReader, NodesError, Unasked},
     print::{Detail, Format, Out, PrintError, Rows, Say, View, report::say_unread},
     record::RecordError,
@@ -202,17 +202,9 @@ impl Question<'_> {
         Ok((self.report(&cluster, window, answer), partial))
     }
 
-    fn report<Body>(&self, cluster: &Cluster, window: recording::Window, answer: Answer<Body>) -> Report<Body> {
+    fn report<Body>(&self, cluster: &Cluster, window: Window, answer: Answer<Body>) -> Report<Body> {
         let mut unreadable = answer.unreadable;
-        let broken = cluster.snapshot().into_iter().flat_map(Snapshot::problems);
-        unreadable.extend(broken.map(|problem| Unreadable {
-            source: match problem.line {
-                Some(line) => format!("{}:{line}", problem.file),
-                None => problem.file.clone(),
-            },
-            node: None,
-            reason: problem.what.clone(),
-        }));
+        unreadable.extend(cluster.snapshot().into_iter().flat_map(Snapshot::unreadable));
         unreadable.extend(answer.missing);
         unreadable.sort();
         unreadable.dedup();
@@ -227,16 +219,10 @@ impl Question<'_> {
                 uid: answer.uid,
                 distribution: answer.distribution,
             },
-            window: window_of(window),
+            window,
             body: answer.body,
             unreadable,
             findings: answer.findings,
         }
     }
-}
-
-/// Unknown times are null.
-fn window_of(window: recording::Window) -> Window {
-    let known = |time: String| (!time.is_empty()).then_some(time);
-    Window { start: known(window.start), end: known(window.end) }
 }

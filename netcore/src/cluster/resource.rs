@@ -79,6 +79,16 @@ pub mod resources {
         DEPLOYMENTS = "apps" ["v1"], "deployments" "Deployment" NAMESPACED BUILTIN;
         /// Network policies.
         NETWORKPOLICIES = "networking.k8s.io" ["v1"], "networkpolicies" "NetworkPolicy" NAMESPACED BUILTIN;
+        /// Roles of the cluster.
+        CLUSTERROLES = "rbac.authorization.k8s.io" ["v1"], "clusterroles" "ClusterRole" CLUSTER BUILTIN;
+        /// Who has roles in the whole cluster.
+        CLUSTERROLEBINDINGS = "rbac.authorization.k8s.io" ["v1"], "clusterrolebindings" "ClusterRoleBinding" CLUSTER BUILTIN;
+        /// Roles of a namespace.
+        ROLES = "rbac.authorization.k8s.io" ["v1"], "roles" "Role" NAMESPACED BUILTIN;
+        /// Who has roles in a namespace.
+        ROLEBINDINGS = "rbac.authorization.k8s.io" ["v1"], "rolebindings" "RoleBinding" NAMESPACED BUILTIN;
+        /// Policies of pod security, before 1.25.
+        PODSECURITYPOLICIES = "policy" ["v1beta1"], "podsecuritypolicies" "PodSecurityPolicy" CLUSTER CUSTOM;
         /// Service ranges as objects.
         SERVICECIDRS = "networking.k8s.io" ["v1", "v1beta1"], "servicecidrs" "ServiceCIDR" CLUSTER BUILTIN;
         /// One object per allocated ClusterIP.
@@ -100,6 +110,18 @@ pub mod resources {
         CALICO_IPRESERVATIONS_V1 = "crd.projectcalico.org" ["v1"], "ipreservations" "IPReservation" CLUSTER CUSTOM;
         /// Calico Felix settings, storage group.
         CALICO_FELIXCONFIGURATIONS_V1 = "crd.projectcalico.org" ["v1"], "felixconfigurations" "FelixConfiguration" CLUSTER CUSTOM;
+        /// Calico's version and kind of installation, storage group.
+        CALICO_CLUSTERINFORMATIONS_V1 = "crd.projectcalico.org" ["v1"], "clusterinformations" "ClusterInformation" CLUSTER CUSTOM;
+        /// Calico's BGP peers, storage group.
+        CALICO_BGPPEERS_V1 = "crd.projectcalico.org" ["v1"], "bgppeers" "BGPPeer" CLUSTER CUSTOM;
+        /// What Calico's nodes say of themselves on demand, storage group.
+        CALICO_NODESTATUSES_V1 = "crd.projectcalico.org" ["v1"], "caliconodestatuses" "CalicoNodeStatus" CLUSTER CUSTOM;
+        /// Calico's version and kind of installation, API group.
+        CALICO_CLUSTERINFORMATIONS_V3 = "projectcalico.org" ["v3"], "clusterinformations" "ClusterInformation" CLUSTER CUSTOM;
+        /// Calico's BGP peers, API group.
+        CALICO_BGPPEERS_V3 = "projectcalico.org" ["v3"], "bgppeers" "BGPPeer" CLUSTER CUSTOM;
+        /// What Calico's nodes say of themselves on demand, API group.
+        CALICO_NODESTATUSES_V3 = "projectcalico.org" ["v3"], "caliconodestatuses" "CalicoNodeStatus" CLUSTER CUSTOM;
         /// Calico pools, API group.
         CALICO_IPPOOLS_V3 = "projectcalico.org" ["v3"], "ippools" "IPPool" CLUSTER CUSTOM;
         /// Calico blocks, API group.

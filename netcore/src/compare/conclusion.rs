@@ -66,10 +66,10 @@ fn advice(mode: Option<Mode>, shape: Option<&Shape>, growth: &[GrowthPoint], cro
         (Some(Mode::Iptables), Some(shape), Some(crossover)) if shape.services < FELT => {
             let then = |services: u64| at(services).map(|rules| format!(" ({rules} rules here)")).unwrap_or_default();
             format!(
-                "Leave the mode as it is: nftables mode needs fewer rules from {} Services on and there are {}, but below \
+                "Leave the mode as it is: nftables mode needs fewer rules from {} on and there are {}, but below \
                  {FELT}{} nobody has measured a difference in time or processor; try `kubectl proxymode preflight \
                  nftables` before you get to 10,000{}.",
-                crossover.nftables.max(1),
+                if crossover.nftables > 1 { format!("{} Services", crossover.nftables) } else { "the first Service".to_owned() },
                 shape.services,
                 then(FELT),
                 then(10_000)

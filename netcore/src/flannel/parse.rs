@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::model::{NetConf, SubnetEnv};
 use crate::{
-    problem::Problem,
+    problem::{Problem, Problems},
     text::{json, line_of, scalar},
+    words::column_of,
 };
 
 /// Reads `net-conf.json`.
@@ -30,18 +31,19 @@ pub fn parse_net_conf(text: &str) -> Result<NetConf, Problem> {
 /// Reads `subnet.env`; lines that are not understood are given beside what was.
 pub fn parse_subnet_env(text: &str) -> (SubnetEnv, Vec<Problem>) {
     let mut env = SubnetEnv::default();
-    let mut errors = Vec::new();
+    let mut problems = Problems::default();
     for (line, content) in (1..).zip(text.lines()) {
+        let whole = content;
         let content = content.trim().trim_start_matches("export ");
         if content.is_empty() || content.starts_with('#') {
             continue;
         }
         let Some((name, value)) = content.split_once('=') else {
-            errors.push(Problem::of_line(line, content, "not a NAME=VALUE line"));
+            problems.unknown(line, content, "a NAME=VALUE line");
             continue;
         };
         let value = value.trim().trim_matches(['"', '\'']);
-        let bad = |reason: &str| Problem::of_line(line, content, reason);
+        let column = column_of(whole, value);
         match name.trim() {
             "FLANNEL_NETWORK" => set(&mut env.network, &mut env.lines[0], value, line),
             "FLANNEL_SUBNET" => set(&mut env.subnet, &mut env.lines[1], value, line),
@@ -49,17 +51,17 @@ pub fn parse_subnet_env(text: &str) -> (SubnetEnv, Vec<Problem>) {
             "FLANNEL_IPV6_SUBNET" => set(&mut env.ipv6_subnet, &mut env.lines[3], value, line),
             "FLANNEL_MTU" => match value.parse() {
                 Ok(mtu) => env.mtu = Some(mtu),
-                Err(_) => errors.push(bad("the MTU is not a number")),
+                Err(_) => problems.add(line, column, value, "not an MTU"),
             },
             "FLANNEL_IPMASQ" => match value {
                 "true" => env.ip_masq = Some(true),
                 "false" => env.ip_masq = Some(false),
-                _ => errors.push(bad("neither true nor false")),
+                _ => problems.add(line, column, value, "neither true nor false"),
             },
             _ => {}
         }
     }
-    (env, errors)
+    (env, problems.into_vec())
 }
 
 fn set(field: &mut Option<String>, at: &mut usize, value: &str, line: usize) {

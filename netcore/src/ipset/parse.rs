@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cidr::{Family, IpRange},
-    problem::Problems,
+    problem::{FAILED, Problems, is_failure},
 };
 
 /// Reads what `ipset save`, `ipset list -o save`, `ipset list` or `ipset list -t` printed. Any bytes
@@ -67,7 +67,10 @@ impl<'a> Reader<'a> {
             } else if let Some(rest) = text.strip_prefix(b"create ") {
                 self.create(line, rest);
             } else if !text.is_empty() {
-                let reason = if text.starts_with(b"<ipsets") || text.starts_with(b"<ipset ") {
+                let head = text.get(..text.len().min(1000)).unwrap_or_default();
+                let reason = if is_failure(&String::from_utf8_lossy(head)) {
+                    FAILED
+                } else if text.starts_with(b"<ipsets") || text.starts_with(b"<ipset ") {
                     "XML of `ipset list -o xml`; what `ipset save` prints is read"
                 } else {
                     "not a line of `ipset save`: `create NAME TYPE …` or `add NAME ENTRY`"

@@ -2,7 +2,7 @@
 //! anything that is to be computed, `iptables-save` is the source.
 
 use super::model::Policy;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 
 /// What one or more calls of `iptables -L` printed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,6 +92,7 @@ impl Listing {
     /// the first chain are passed over.
     pub fn parse(text: &str) -> Self {
         let mut listing = Self::default();
+        let mut problems = Problems::default();
         let mut columns: Option<Columns> = None;
         for (line, content) in (1..).zip(text.lines()) {
             let content = content.trim();
@@ -100,7 +101,7 @@ impl Listing {
                 columns = None;
             } else if content.starts_with("Chain ") {
                 let reason = "not a chain: `Chain NAME (policy ACCEPT)` or `Chain NAME (1 references)`";
-                listing.problems.push(Problem::new(line, 1, content, reason));
+                problems.add(line, 1, content, reason);
             } else if let Some(found) = header(content) {
                 columns = Some(found);
             } else if is_around(content) {
@@ -112,11 +113,12 @@ impl Listing {
                     None if content.split(' ').any(names) => {}
                     None => {
                         let reason = "not a rule: the columns that the header names are not all here";
-                        listing.problems.push(Problem::new(line, 1, content, reason));
+                        problems.add(line, 1, content, reason);
                     }
                 }
             }
         }
+        listing.problems = problems.into_vec();
         listing
     }
 }

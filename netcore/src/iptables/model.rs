@@ -6,7 +6,10 @@ use super::{
     chains::ChainNames,
     text::{Span, Text},
 };
-use crate::{cidr::Family, problem::Problem};
+use crate::{
+    cidr::Family,
+    problem::{Problem, Problems},
+};
 
 /// Everything that one text says: dumps, their tables, chains and rules, and what was not understood.
 #[derive(Debug, Default)]
@@ -20,6 +23,9 @@ pub struct Ruleset {
     pub(super) order: Vec<u32>,
     pub(super) names: ChainNames,
     pub(super) notes: Vec<NoteRecord>,
+    /// What was met while reading.
+    pub(super) unsorted: Problems,
+    /// The same by line, and what stands for those that are only counted.
     pub(super) problems: Vec<Problem>,
 }
 

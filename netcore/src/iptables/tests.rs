@@ -215,7 +215,11 @@ fn several_dumps_in_one_text() {
     let set = Ruleset::parse(format!("{NAT}{v6}{NAT}{NAT}"));
     let families: Vec<_> = set.dumps().map(|dump| dump.family().unwrap()).collect();
     assert_eq!(families, [Family::V4, Family::V6, Family::V4, Family::V4]);
-    assert_eq!(set.check(), []);
+    assert_eq!(
+        set.check().iter().map(|problem| problem.line).collect::<Vec<_>>(),
+        [36, 53],
+        "the third and the fourth"
+    );
     let chains: Vec<_> = set.tables().map(|table| table.chain("KUBE-SEP-A").unwrap().number()).collect();
     assert_eq!(chains.len(), 4);
     assert!(chains.windows(2).all(|pair| pair[0] < pair[1]));
@@ -273,11 +277,65 @@ fn the_tools_own_words() {
     ] {
         let set = Ruleset::parse(format!("{failed}\n{NAT}"));
         assert_eq!(set.notes().next().unwrap().kind, NoteKind::CommandError);
-        assert!(set.problems()[0].reason.contains(failed) && set.rule_count() == 6);
+        let said = format!("line 1, column 1: the command failed: `{failed}`");
+        assert_eq!((set.problems()[0].to_string(), set.rule_count()), (said, 6));
     }
     let set = Ruleset::parse(format!("[root@node1 ~]# iptables-save\n{NAT}"));
     assert_eq!(set.check(), []);
     assert_eq!(set.notes().next().unwrap().kind, NoteKind::Prompt);
+}
+
+fn said(problems: &[crate::problem::Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn circles_are_named_once_each() {
+    let text = "*filter\n:INPUT ACCEPT [0:0]\n:A - [0:0]\n:B - [0:0]\n:C - [0:0]\n-A INPUT -j A\n-A A -j B\n\
+        -A B -g A\n-A C -j C\nCOMMIT\n";
+    let set = Ruleset::parse(text);
+    assert_eq!(set.problems(), []);
+    let circles = [
+        "line 3, column 1: the chain comes back to itself, which no kernel holds: A, B: `A`",
+        "line 5, column 1: the chain comes back to itself, which no kernel holds: C: `C`",
+    ];
+    assert_eq!(said(&set.loops()), circles);
+    assert_eq!(said(&set.check()), circles);
+}
+
+#[test]
+fn chains_without_a_declaration_are_told_once_per_table() {
+    let set = Ruleset::parse(NAT.replace(":KUBE-SEP-A - [0:0]\n", "").replace(":KUBE-MARK-MASQ - [0:0]\n", ""));
+    let told = "line 11, column 1: this chain and 1 more have rules and no line declares them: an excerpt, or a part is \
+        missing: `KUBE-MARK-MASQ`";
+    let also = told.replace("11", "12").replace("KUBE-MARK-MASQ", "KUBE-SEP-A");
+    let found = said(set.problems());
+    assert!(found == [told.to_owned()] || found == [also], "{found:?}");
+    // after its use a declaration is as good
+    let late = NAT.replace(":KUBE-SEP-A - [0:0]\n", "").replace("COMMIT", ":KUBE-SEP-A - [0:0]\nCOMMIT");
+    assert_eq!(said(Ruleset::parse(late).problems()), [""; 0]);
+}
+
+#[test]
+fn two_nodes_dumps_in_one_text_are_told() {
+    let set = Ruleset::parse(format!("{NAT}{NAT}"));
+    let told = "the table stands here once more: two nodes' dumps, or two of one node, in one text";
+    assert_eq!(said(set.problems()), [format!("line 19, column 1: {told}: `nat`")]);
+    assert_eq!(set.dumps().count(), 2);
+    // the other family's, or the other backend's, is no repetition
+    for other in [NAT.replace("iptables-save", "ip6tables-save"), NAT.replace(" (nf_tables)", "")] {
+        assert_eq!(said(Ruleset::parse(format!("{NAT}{other}")).problems()), [""; 0]);
+    }
+}
+
+#[test]
+fn broken_texts_of_any_size_have_few_problems() {
+    let set = Ruleset::parse("rubbish\n".repeat(100_000));
+    assert_eq!(set.problems().len(), 101);
+    assert_eq!(set.problems()[100].to_string(), "line 100000: 99900 more problems up to here");
+    assert_eq!(set.check(), set.problems());
+    let set = Ruleset::parse(format!("*filter\n:A - [0:0]\n-A A{}\nCOMMIT\n", " --what".repeat(50_000)));
+    assert!(set.check().len() <= 101 && set.rule_count() == 1);
 }
 
 #[test]

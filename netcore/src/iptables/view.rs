@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{
+    graph::Graph,
     matches::Match,
     model::{
         Backend, ChainRecord, Counters, Declared, DumpRecord, Goal, Note, NoteKind, Policy, RuleRecord, Ruleset,
@@ -13,7 +14,7 @@ use super::{
     targets::Target,
 };
 use crate::cidr::Family;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 
 macro_rules! view {
     ($(#[$doc:meta])* $view:ident of $record:ident in $list:ident) => {
@@ -59,6 +60,9 @@ view!(
     /// A rule of a chain.
     Rule of RuleRecord in rules
 );
+
+/// How many chains of a circle are named.
+const SHOWN: usize = 5;
 
 impl Ruleset {
     /// The dumps in the order of the text.
@@ -106,11 +110,34 @@ impl Ruleset {
         &self.problems
     }
 
-    /// Everything that is wrong: lines, and what of each rule is not known or not valid. Reads every
-    /// rule.
+    /// Chains that call each other in a circle, which no kernel holds: by the first of each circle.
+    pub fn loops(&self) -> Vec<Problem> {
+        let mut problems = Problems::default();
+        for table in self.tables() {
+            for circle in Graph::of(table).loops(table) {
+                let Some(first) = circle.first() else { continue };
+                let names: Vec<&str> = circle.iter().take(SHOWN).map(Chain::name).collect();
+                let more = circle.len().saturating_sub(names.len());
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let reason =
+                    format!("the chain comes back to itself, which no kernel holds: {}{more}", names.join(", "));
+                problems.add(first.line(), 1, first.name(), reason);
+            }
+        }
+        problems.into_vec()
+    }
+
+    /// Everything that is wrong: lines, circles, and what of each rule is not known or not valid. Reads
+    /// every rule.
     pub fn check(&self) -> Vec<Problem> {
-        let mut problems = self.problems.clone();
-        problems.extend(self.rules().flat_map(|rule| rule.problems()));
+        let mut problems = self.unsorted.clone();
+        for problem in self.rules().flat_map(|rule| rule.wrong_parts()) {
+            problems.push(problem);
+        }
+        for problem in self.loops() {
+            problems.push(problem);
+        }
+        let mut problems = problems.into_vec();
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems
     }
@@ -377,12 +404,16 @@ impl<'a> Rule<'a> {
 
     /// What of it is not known or not valid.
     pub fn problems(&self) -> Vec<Problem> {
+        self.wrong_parts().collect::<Problems>().into_vec()
+    }
+
+    fn wrong_parts(&self) -> impl Iterator<Item = Problem> + use<'a> {
         let unknown = self.parts().filter_map(|part| match part {
             Part::Match(Match::Unknown(unknown)) | Part::Target(Target::Unknown(unknown)) => Some(unknown),
             _ => None,
         });
-        let before = (self.record.spec.start - self.record.at) as usize + 1;
-        unknown.map(|u| Problem::new(self.line(), before + u.at, u.token, u.reason)).collect()
+        let (line, before) = (self.line(), (self.record.spec.start - self.record.at) as usize + 1);
+        unknown.map(move |u| Problem::new(line, before + u.at, u.token, u.reason))
     }
 
     pub(super) fn record(&self) -> &'a RuleRecord {

@@ -97,6 +97,7 @@ impl VirtualServer {
         fill(&mut self.one_packet, other.one_packet);
         fill(&mut self.stats, other.stats);
         fill(&mut self.rates, other.rates);
+        self.in_part &= other.in_part;
         self.persistence = match (self.persistence.take(), other.persistence) {
             (
                 Some(Persistence::On { seconds, jiffies, mask, engine }),

@@ -236,6 +236,8 @@ pub struct VirtualServer {
     pub rates: Option<Counters>,
     /// Its servers, in the order of the text.
     pub servers: Vec<RealServer>,
+    /// Whether a line of one of its servers could not be read.
+    pub in_part: bool,
     /// Its line, from 1.
     pub line: usize,
 }
@@ -252,6 +254,7 @@ impl VirtualServer {
             stats: None,
             rates: None,
             servers: Vec::new(),
+            in_part: false,
             line,
         }
     }

@@ -1,5 +1,7 @@
 //! `ipvsadm -S -n`, `-L -n` with all its variants, `/proc/net/ip_vs` and the lists of connections.
 
+use std::collections::HashSet;
+
 use super::{
     model::{
         Checksum, Connection, Daemon, Endpoint, Forward, IpvsTable, Persistence, Protocol, RealServer, Timeouts,
@@ -9,8 +11,8 @@ use super::{
 };
 use crate::{
     cidr::Family,
-    problem::Problem,
-    words::{Problems, Words, is_prompt},
+    problem::{Problem, Problems},
+    words::{Words, is_prompt},
 };
 
 /// Reads any of the program's or the kernel's views, told apart by their headers, with what was not
@@ -23,6 +25,12 @@ pub fn parse(text: &str) -> (IpvsTable, Vec<Problem>) {
         }
         let result = reader.line(Words::new(line, content));
         if let Err(error) = result {
+            // what could not be read may be a server of the one above
+            if reader.open
+                && let Some(service) = reader.table.services.last_mut()
+            {
+                service.in_part = true;
+            }
             reader.problems.push(error);
         }
     }
@@ -57,7 +65,17 @@ struct Reader {
     headed: bool,
     /// Whether the virtual server above could be read; servers of an unreadable one belong to none.
     open: bool,
+    /// What this table has so far.
+    seen: HashSet<VirtualAddress>,
     problems: Problems,
+}
+
+const SECOND: &str = "a second table in one text: two nodes', or two views? Its servers are added to the first one's";
+
+fn scheduler(words: &mut Words<'_>) -> Result<String, Problem> {
+    let word = words.need("a scheduler such as rr")?;
+    let is_name = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if is_name { Ok(word.to_owned()) } else { Err(words.error("not a scheduler such as rr")) }
 }
 
 const LINE: &str = "a line of ipvsadm: TCP, UDP, SCTP, FWM, ->, -A or -a begins one";
@@ -104,6 +122,7 @@ impl Reader {
 
     fn version(&mut self, mut words: Words<'_>) -> Result<(), Problem> {
         let second = self.table.version.is_some();
+        self.open = false;
         let version = words.nth(3).unwrap_or_default();
         let size = words.rest().trim_start_matches("(size=").trim_end_matches(')');
         self.table.version = Some(version.to_owned());
@@ -111,11 +130,8 @@ impl Reader {
         self.headed = false;
         self.proc = false;
         if second {
-            return Err(Problem::of_line(
-                words.line(),
-                words.content(),
-                "a second table in one file: its servers are added to the first one's",
-            ));
+            self.seen.clear();
+            return Err(Problem::new(words.line(), 1, words.content(), SECOND));
         }
         Ok(())
     }
@@ -124,6 +140,7 @@ impl Reader {
         let has = |name: &str| words.content().contains(name);
         self.headed = true;
         self.proc = false;
+        self.seen.clear();
         self.view = match () {
             () if has("CPS") => View::Rates,
             () if has("Conns") => View::Stats,
@@ -189,6 +206,9 @@ impl Reader {
     }
 
     fn push(&mut self, service: VirtualServer) {
+        if !self.seen.insert(service.address) {
+            self.problems.add(service.line, 1, service.address.to_string(), SECOND);
+        }
         self.table.services.push(service);
         self.open = true;
     }
@@ -209,7 +229,7 @@ impl Reader {
     }
 
     fn scheduling(&self, service: &mut VirtualServer, words: &mut Words<'_>) -> Result<(), Problem> {
-        service.scheduler = Some(words.need("a scheduler such as rr")?.to_owned());
+        service.scheduler = Some(scheduler(words)?);
         let hex_view =
             self.proc || (!self.headed && looks_hex(words.content().split_whitespace().nth(1).unwrap_or("")));
         let mut flags = Vec::new();
@@ -295,10 +315,11 @@ impl Reader {
 
     fn add(&mut self, server: RealServer) -> Result<(), Problem> {
         let line = server.line;
-        match self.table.services.last_mut().filter(|_| self.open) {
-            Some(service) => service.servers.push(server),
-            None => return Err(Problem::of_line(line, "->", "a real server without a virtual server before it")),
-        }
+        let Some(service) = self.table.services.last_mut().filter(|_| self.open) else {
+            let reason = "a real server without a virtual server before it that could be read";
+            return Err(Problem::new(line, 1, server.endpoint.to_string(), reason));
+        };
+        service.servers.push(server);
         Ok(())
     }
 
@@ -333,7 +354,7 @@ impl Reader {
         let (mut found_mask, mut found_engine) = (None, None);
         while let Some(option) = words.next() {
             match option {
-                "-s" | "--scheduler" => service.scheduler = Some(words.need("a scheduler such as rr")?.to_owned()),
+                "-s" | "--scheduler" => service.scheduler = Some(scheduler(&mut words)?),
                 "-p" | "--persistent" => {
                     // the timeout may be left out
                     let given = words.peek().is_some_and(|word| word.bytes().all(|b| b.is_ascii_digit()));

@@ -2,44 +2,12 @@
 
 use std::net::IpAddr;
 
-use serde_json::Value;
-
 use super::model::{FdbEntry, Neighbour};
 use crate::{
-    problem::Problem,
-    text::{scalar, scalars},
-    words::{Problems, Words, is_json_list, is_prompt},
+    problem::{Problem, Problems},
+    text::{json_objects, optional, scalar, scalars},
+    words::{Words, is_json_list, is_prompt},
 };
-
-/// Reads every object of one or more JSON lists that follow each other.
-pub(super) fn objects<T>(
-    text: &str,
-    problems: &mut Problems,
-    mut read: impl FnMut(&Value, usize) -> Result<T, Problem>,
-) -> Vec<T> {
-    let mut found = Vec::new();
-    let mut place = 0;
-    for list in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        match list {
-            Ok(Value::Array(items)) => {
-                for item in &items {
-                    // links that a filter left out are empty objects
-                    if item.as_object().is_some_and(serde_json::Map::is_empty) {
-                        continue;
-                    }
-                    place += 1;
-                    found.extend(problems.ok(read(item, place)));
-                }
-            }
-            Ok(other) => problems.push(Problem::of_line(1, &other.to_string(), "not a list")),
-            Err(error) => {
-                problems.push(Problem::new(error.line(), error.column(), "", format!("not valid JSON: {error}")));
-                break;
-            }
-        }
-    }
-    found
-}
 
 /// Reads each line of a text.
 pub(super) fn lines<T>(
@@ -66,10 +34,10 @@ pub(super) fn lines<T>(
 pub fn parse_neighbours(text: &str) -> (Vec<Neighbour>, Vec<Problem>) {
     let mut problems = Problems::default();
     let found = if is_json_list(text) {
-        objects(text, &mut problems, |item, line| {
-            let bad = || Problem::of_line(line, &item.to_string(), "not a neighbour: dst and dev");
+        json_objects(text, &mut problems, |item, line| {
+            let bad = || (item.to_string(), "not a neighbour: dst and dev".to_owned());
             Ok(Neighbour {
-                address: scalar(item.get("dst")).parse().map_err(|_| bad())?,
+                address: optional(item.get("dst"), "an address")?.ok_or_else(bad)?,
                 dev: scalar(item.get("dev")),
                 link_address: Some(scalar(item.get("lladdr"))).filter(|mac| !mac.is_empty()),
                 states: scalars(item.get("state")),
@@ -115,23 +83,24 @@ fn neighbour(mut words: Words<'_>) -> Result<Option<Neighbour>, Problem> {
 pub fn parse_fdb(text: &str) -> (Vec<FdbEntry>, Vec<Problem>) {
     let mut problems = Problems::default();
     let found = if is_json_list(text) {
-        objects(text, &mut problems, |item, line| {
+        json_objects(text, &mut problems, |item, line| {
             let mut flags = scalars(item.get("flags"));
             flags.sort_unstable();
-            let number = |name: &str| item.get(name).and_then(Value::as_u64);
             let found = FdbEntry {
                 mac: scalar(item.get("mac")),
                 dev: scalar(item.get("ifname")),
-                dst: scalar(item.get("dst")).parse().ok(),
-                vni: number("vni").and_then(|n| u32::try_from(n).ok()),
-                vlan: number("vlan").and_then(|n| u16::try_from(n).ok()),
+                dst: optional(item.get("dst"), "an address")?,
+                vni: optional(item.get("vni"), "a network number")?,
+                vlan: optional(item.get("vlan"), "a VLAN number")?,
                 master: Some(scalar(item.get("master"))).filter(|master| !master.is_empty()),
                 flags,
                 state: scalar(item.get("state")),
                 line,
             };
-            let bad = || Problem::of_line(line, &item.to_string(), "not a forwarding entry: mac and ifname");
-            if found.mac.is_empty() { Err(bad()) } else { Ok(found) }
+            if found.mac.is_empty() {
+                return Err((item.to_string(), "not a forwarding entry: mac and ifname".to_owned()));
+            }
+            Ok(found)
         })
     } else {
         lines(text, &mut problems, "a forwarding entry: MAC dev LINK", entry)

@@ -2,35 +2,35 @@
 
 use serde_json::Value;
 
-use super::{
-    model::{Detail, Link},
-    neighbours::objects,
-};
+use super::model::{Detail, Link};
 use crate::{
-    problem::Problem,
-    text::scalar,
-    words::{Problems, Words, is_json_list, is_prompt},
+    problem::{Problem, Problems},
+    text::{Wrong, json_objects, optional, scalar},
+    words::{Words, column_of, is_json_list, is_prompt},
 };
 
 /// Reads links, with what was not understood.
 pub fn parse_links(text: &str) -> (Vec<Link>, Vec<Problem>) {
     let mut problems = Problems::default();
-    let found =
-        if is_json_list(text) { objects(text, &mut problems, json_link) } else { text_links(text, &mut problems) };
+    let found = if is_json_list(text) {
+        json_objects(text, &mut problems, |item, _| json_link(item))
+    } else {
+        text_links(text, &mut problems)
+    };
     (found, problems.into_vec())
 }
 
-fn json_link(item: &Value, line: usize) -> Result<Link, Problem> {
+fn json_link(item: &Value) -> Result<Link, Wrong> {
     let text = |name: &str| Some(scalar(item.get(name))).filter(|text| !text.is_empty());
     let number = |value: Option<&Value>| value.and_then(Value::as_u64);
-    let name = text("ifname").ok_or_else(|| Problem::of_line(line, &item.to_string(), "not a link: ifname"))?;
+    let name = text("ifname").ok_or_else(|| (item.to_string(), "not a link: ifname".to_owned()))?;
     let data = item.pointer("/linkinfo/info_data");
     let of = |name: &str| data.and_then(|data| data.get(name));
     let address = |names: [&str; 2]| names.iter().find_map(|name| scalar(of(name)).parse().ok());
     Ok(Link {
-        index: number(item.get("ifindex")).and_then(|n| u32::try_from(n).ok()),
+        index: optional(item.get("ifindex"), "a link's number")?,
         peer: text("link"),
-        mtu: number(item.get("mtu")).and_then(|n| u32::try_from(n).ok()),
+        mtu: optional(item.get("mtu"), "an MTU")?,
         up: item.get("flags").and_then(Value::as_array).is_some_and(|flags| flags.iter().any(|flag| flag == "UP")),
         state: text("operstate"),
         master: text("master"),
@@ -57,6 +57,10 @@ fn text_links(text: &str, problems: &mut Problems) -> Vec<Link> {
             continue;
         }
         if let Some(link) = head(content) {
+            if let (None, Some(word)) = (link.mtu, content.split_whitespace().skip_while(|word| *word != "mtu").nth(1))
+            {
+                problems.add(line, column_of(content, word), word, "not an MTU");
+            }
             links.push(link);
             continue;
         }

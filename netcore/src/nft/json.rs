@@ -399,6 +399,11 @@ pub struct Lazy<'a, T> {
 }
 
 impl<'a, T: Json<'a>> Lazy<'a, T> {
+    /// The list as it stands in the input.
+    pub const fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// The values in order.
     pub fn iter(&self) -> LazyIter<'a, T> {
         LazyIter { reader: Reader::over(self.text), begun: false, typed: std::marker::PhantomData }

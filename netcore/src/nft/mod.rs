@@ -22,7 +22,7 @@ pub use json::{Lazy, LazyIter, Raw};
 pub use kube_proxy::{KubeProxyTable, ServiceEntry, service_entries};
 pub use model::{Chain, Element, Family, Flowtable, Metainfo, Object, Rule, Ruleset, Set, Stateful, Table};
 pub use owner::{is_compat_table, of_chain, of_rule, of_set, of_table};
-pub use parse::parse;
+pub use parse::{ENDS, is_json, parse};
 pub use statement::{
     Counter, CtCount, Flow, Forward, Last, Limit, Log, Mangle, MapUpdate, Match, Meter, Named, Nat, Queue, Quota,
     Reject, SetUpdate, Statement, Synproxy, Tproxy, Xt,

@@ -1,13 +1,15 @@
 //! `nft -j list ruleset` to a rule set. Damage is a problem; what stands before it stays, and so does
 //! another dump behind it.
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 
 use super::{
     json::{Fault, Json, Reader},
-    model::{Object, Ruleset},
+    model::{Family, Object, Ruleset},
 };
-use crate::problem::Problems;
+use crate::problem::{FAILED, Problems, is_failure};
 
 /// Reads what `nft -j list ruleset` printed. Any bytes will do: what is not understood is in the
 /// problems, or kept as unknown.
@@ -17,7 +19,16 @@ pub fn parse(input: &[u8]) -> Ruleset<'_> {
     let mut reader = Reader::new(input);
     while let Some(begin) = document(input, reader.at, &mut faults) {
         reader.restart(begin);
-        if let Err(fault) = read(&mut reader, &mut objects) {
+        let before = objects.len();
+        let outcome = read(&mut reader, &mut objects);
+        if is_repeated(&objects, before) {
+            // what two dumps hold together is in no kernel
+            objects.truncate(before);
+            let reason =
+                "a second dump of the same tables, of which nothing is taken: two nodes' dumps, or two of one node?";
+            faults.push(Fault { at: begin, reason, unknown: false });
+        }
+        if let Err(fault) = outcome {
             faults.append(&mut reader.noted);
             faults.push(fault);
             // another node's dump may follow a cut one
@@ -30,6 +41,30 @@ pub fn parse(input: &[u8]) -> Ruleset<'_> {
     Ruleset { objects, problems: located(input, faults) }
 }
 
+/// Whether a text is what `nft -j` printed rather than `nft`; warnings may stand before either.
+pub fn is_json(text: &str) -> bool {
+    let mut lines =
+        text.lines().map(str::trim_start).filter(|line| line.starts_with('{') || line.starts_with("table "));
+    lines.next().is_some_and(|line| line.starts_with('{'))
+}
+
+/// Whether the objects from a place on are of tables that stand before it, too.
+fn is_repeated(objects: &[Object<'_>], from: usize) -> bool {
+    let (before, after) = objects.split_at(from.min(objects.len()));
+    !before.is_empty() && !tables(before).is_disjoint(&tables(after))
+}
+
+fn tables<'o>(objects: &'o [Object<'_>]) -> BTreeSet<(Family, &'o str)> {
+    let table = |object: &'o Object<'_>| match object {
+        Object::Table(table) => Some((table.family, &*table.name)),
+        _ => None,
+    };
+    objects.iter().filter_map(table).collect()
+}
+
+/// How the reason begins of a problem that is the end of a cut text.
+pub const ENDS: &str = "the text ends";
+
 /// Where the next JSON text begins; lines before it are a command's errors and warnings.
 fn document(input: &[u8], from: usize, faults: &mut Vec<Fault>) -> Option<usize> {
     let mut at = from;
@@ -41,7 +76,14 @@ fn document(input: &[u8], from: usize, faults: &mut Vec<Fault>) -> Option<usize>
             None => return None,
             Some(b'{') => return Some(at),
             Some(_) => {
-                let reason = "not what `nft -j list ruleset` prints: {\"nftables\": [ … ]}";
+                let line = rest.get(blank..).unwrap_or_default();
+                let line = line.get(..line.len().min(1000)).unwrap_or_default();
+                let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                let reason = if is_failure(&String::from_utf8_lossy(line)) {
+                    FAILED
+                } else {
+                    "not what `nft -j list ruleset` prints: {\"nftables\": [ … ]}"
+                };
                 if faults.len() <= MOST {
                     faults.push(Fault { at, reason, unknown: false });
                 }

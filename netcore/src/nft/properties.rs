@@ -94,10 +94,15 @@ fn a_cut_dump_keeps_what_was_whole_and_says_where_it_ends() {
     assert_eq!(ruleset.problems.count(), 1, "{}", ruleset.problems);
     assert_eq!(ruleset.problems.first().expect("one").line, 7);
     assert_eq!(ruleset.maps().count(), 2);
-    // another node's dump behind it is read all the same
+    // the same tables once more behind it, another node's maybe, are told and not mixed in
     let two = format!("{}\n{KUBE_PROXY}", &KUBE_PROXY[..cut]);
     let ruleset = parse(two.as_bytes());
-    assert_eq!((ruleset.problems.count(), ruleset.maps().count(), ruleset.rules().count()), (1, 5, 7));
+    assert_eq!((ruleset.problems.count(), ruleset.maps().count(), ruleset.rules().count()), (2, 2, 0));
+    // other tables are, as where two tables were listed one after the other
+    let other = KUBE_PROXY.replace("\"family\": \"ip\"", "\"family\": \"ip6\"");
+    let both = format!("{KUBE_PROXY}\n{other}");
+    let ruleset = parse(both.as_bytes());
+    assert_eq!((ruleset.problems.count(), ruleset.maps().count(), ruleset.rules().count()), (0, 6, 14));
 }
 
 #[test]

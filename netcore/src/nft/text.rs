@@ -91,7 +91,7 @@ pub fn parse_text(input: &[u8]) -> TextRuleset<'_> {
                     found.tables.push(TextTable { family, name, chains, sets, maps, others, compat });
                     if text.ends_with('}') { Inside::Nothing } else { Inside::Table }
                 } else {
-                    found.problems.add(line, 1, text.as_bytes(), "not a table: `table FAMILY NAME {`");
+                    found.problems.unknown(line, text, "a table: `table FAMILY NAME {`");
                     Inside::Nothing
                 }
             }

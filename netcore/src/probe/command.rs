@@ -188,6 +188,21 @@ const BIRD: &[Way] = &[
     run(&["birdcl", "-r", "-s", PATH, "show", "protocols", "all"], Sees::Path("/run/bird/bird.ctl")).way(),
 ];
 
+const BIRD_ROUTES: &[Way] = &[
+    run(&["birdcl", "-r", "-s", PATH, "show", "route"], Sees::Path("/var/run/calico/bird.ctl")).way(),
+    run(&["birdcl", "-r", "-s", PATH, "show", "route"], Sees::Path("/run/bird/bird.ctl")).way(),
+];
+
+const BIRD6: &[Way] = &[
+    run(&["birdcl", "-r", "-s", PATH, "show", "protocols", "all"], Sees::Path("/var/run/calico/bird6.ctl")).way(),
+    run(&["birdcl", "-r", "-s", PATH, "show", "protocols", "all"], Sees::Path("/run/bird/bird6.ctl")).way(),
+];
+
+const BIRD6_ROUTES: &[Way] = &[
+    run(&["birdcl", "-r", "-s", PATH, "show", "route"], Sees::Path("/var/run/calico/bird6.ctl")).way(),
+    run(&["birdcl", "-r", "-s", PATH, "show", "route"], Sees::Path("/run/bird/bird6.ctl")).way(),
+];
+
 const MODULES: &[Way] = &[run(&["cat", "/proc/modules"], Sees::Kernel).way()];
 
 const AVAILABLE: &[Way] = &[run(&["sh", "-c", MODULE_FILES, PATH], Sees::Path("/lib/modules")).way()];
@@ -210,7 +225,15 @@ const RULES: &[Way] =
 
 /// Some files there can only be written, which `grep` minds and goes on.
 const SYSCTLS: &[Way] = &[run(
-    &["grep", "-r", "", "/proc/sys/net/ipv4", "/proc/sys/net/ipv6/conf/all", "/proc/sys/net/netfilter"],
+    &[
+        "grep",
+        "-r",
+        "",
+        "/proc/sys/net/ipv4",
+        "/proc/sys/net/ipv6/conf/all",
+        "/proc/sys/net/netfilter",
+        "/proc/sys/net/bridge",
+    ],
     Sees::Network,
 )
 .tolerating(2)
@@ -233,6 +256,9 @@ pub(super) const fn ways(probe: Probe) -> &'static [Way] {
         Probe::CniConf => CNI_CONF,
         Probe::FlannelSubnetEnv => SUBNET_ENV,
         Probe::BirdProtocols => BIRD,
+        Probe::BirdRoutes => BIRD_ROUTES,
+        Probe::Bird6Protocols => BIRD6,
+        Probe::Bird6Routes => BIRD6_ROUTES,
         Probe::KernelModules => MODULES,
         Probe::Conntrack => CONNTRACK,
         Probe::Neighbours => NEIGHBOURS,

@@ -31,19 +31,9 @@ pub struct NodeCidrList {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeDetail {
-    /// The node; `-` for node files that name none.
-    pub name: String,
-    /// Its pod ranges.
-    #[serde(rename = "podCIDRs")]
-    pub pod_cidrs: Vec<Cidr>,
-    /// Live pods with a network of their own; null where pods could not be read.
-    pub pods_used: Option<u64>,
-    /// Pod addresses that the node's range can give out; null where the node has no range of its own.
-    pub pods_usable: Option<u64>,
-    /// The kubelet's limit.
-    pub max_pods: Option<u64>,
-    /// Internal and external addresses.
-    pub addresses: Vec<String>,
+    /// Its own ranges.
+    #[serde(flatten)]
+    pub row: NodeRow,
     /// flannel's `subnet.env`; null where it was not read.
     pub subnet_env: Option<SubnetEnvRow>,
     /// Routes to other nodes' pod ranges; empty where the routes were not read.
@@ -127,12 +117,7 @@ pub fn details(facts: &Facts) -> NodeCidrList {
         .map(|row| NodeDetail {
             subnet_env: facts.known.subnet_envs.get(&row.name).map(subnet_env),
             routes: facts.known.networks.get(&row.name).map(|n| peers.routes(&row, n)).unwrap_or_default(),
-            name: row.name,
-            pod_cidrs: row.pod_cidrs,
-            pods_used: row.pods_used,
-            pods_usable: row.pods_usable,
-            max_pods: row.max_pods,
-            addresses: row.addresses,
+            row,
         })
         .collect();
     NodeCidrList { items }
@@ -222,7 +207,8 @@ impl<'a> Peers<'a> {
                 via: None,
                 dev: None,
                 node: Some((*owner).to_owned()),
-                state: Some(RouteState::Missing),
+                // it may be among those that could not be read
+                state: (!network.in_part).then_some(RouteState::Missing),
             }));
         }
         rows.sort();
@@ -324,7 +310,7 @@ mod tests {
 
     fn routes(facts: &Facts) -> Vec<(String, Option<String>, Option<RouteState>)> {
         let list = details(facts);
-        let node = list.items.into_iter().find(|node| node.name == "n1" || node.name == UNNAMED).unwrap();
+        let node = list.items.into_iter().find(|node| node.row.name == "n1" || node.row.name == UNNAMED).unwrap();
         node.routes.into_iter().map(|route| (route.destination.to_string(), route.node, route.state)).collect()
     }
 
@@ -341,6 +327,20 @@ mod tests {
                 ("10.244.2.0/24".to_owned(), Some("n3".to_owned()), Some(RouteState::Missing)),
             ]
         );
+    }
+
+    #[test]
+    fn what_may_stand_behind_a_cut_is_not_called_missing() {
+        let facts =
+            flannel(&format!("{OWN}10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink\n10.244.2.0/24 via 10.24"));
+        assert_eq!(
+            routes(&facts),
+            [
+                ("10.244.1.0/24".to_owned(), Some("n2".to_owned()), Some(RouteState::Present)),
+                ("10.244.2.0/24".to_owned(), Some("n3".to_owned()), None),
+            ]
+        );
+        assert_eq!(facts.unreadable[0].reason, "line 4, column 19: not an address: `10.24`");
     }
 
     #[test]
@@ -376,10 +376,10 @@ mod tests {
             source.take(Given::Probe(None, Probe::FlannelSubnetEnv, env, "subnet.env"), &mut facts);
             source.take(Given::Probe(None, Probe::Routes, &text, "ip-route"), &mut facts);
         }
-        let row = details(&facts).items.remove(0);
+        let NodeDetail { row, subnet_env, .. } = details(&facts).items.remove(0);
         assert_eq!((row.name.as_str(), row.pods_used), (UNNAMED, None));
         assert_eq!(row.pod_cidrs, ["10.244.0.0/24".parse().unwrap()]);
-        assert_eq!(row.subnet_env.unwrap().mtu, Some(1450));
+        assert_eq!(subnet_env.unwrap().mtu, Some(1450));
         assert_eq!(routes(&facts), [("10.244.1.0/24".to_owned(), None, None)]);
     }
 }

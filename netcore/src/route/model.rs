@@ -128,6 +128,82 @@ impl Route {
     }
 }
 
+impl fmt::Display for Route {
+    /// As `ip route show table all` prints it; several ways out stand behind each other, as with `-o`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind != RouteKind::Unicast {
+            write!(f, "{} ", self.kind)?;
+        }
+        match self.destination {
+            all if all.prefix_len() == 0 && all.family() == Family::V4 => f.write_str("default")?,
+            host if host.host_bits() == 0 => write!(f, "{}", host.first())?,
+            range => write!(f, "{range}")?,
+        }
+        let (one, several) = match self.next_hops.as_slice() {
+            [hop] if hop.weight.is_none() && hop.attributes.is_empty() => (Some(hop), [].as_slice()),
+            several => (None, several),
+        };
+        let family = self.family();
+        if let Some(hop) = one {
+            hop.write(family, f)?;
+        }
+        if self.table != "main" {
+            write!(f, " table {}", self.table)?;
+        }
+        for (name, value) in [("proto", &self.protocol), ("scope", &self.scope)] {
+            if !value.is_empty() {
+                write!(f, " {name} {value}")?;
+            }
+        }
+        if let Some(source) = self.source {
+            write!(f, " src {source}")?;
+        }
+        if let Some(metric) = self.metric {
+            write!(f, " metric {metric}")?;
+        }
+        for flag in &self.flags {
+            write!(f, " {flag}")?;
+        }
+        write_attributes(&self.attributes, f)?;
+        for hop in several {
+            f.write_str(" nexthop")?;
+            hop.write(family, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl NextHop {
+    fn write(&self, family: Family, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // what a packet is wrapped in stands before the way that it goes
+        let (wraps, others): (Vec<_>, Vec<_>) = self.attributes.iter().partition(|(name, _)| name == "encap");
+        write_attributes(wraps, f)?;
+        match self.via {
+            Some(via) if Family::of(via) == family => write!(f, " via {via}")?,
+            Some(via) => write!(f, " via inet6 {via}")?,
+            None => {}
+        }
+        if let Some(dev) = &self.dev {
+            write!(f, " dev {dev}")?;
+        }
+        if let Some(weight) = self.weight {
+            write!(f, " weight {weight}")?;
+        }
+        write_attributes(others, f)
+    }
+}
+
+fn write_attributes<'a>(
+    attributes: impl IntoIterator<Item = &'a (String, String)>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    for (name, value) in attributes {
+        let gap = if value.is_empty() { "" } else { " " };
+        write!(f, " {name}{gap}{value}")?;
+    }
+    Ok(())
+}
+
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {

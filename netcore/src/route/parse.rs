@@ -9,65 +9,49 @@ use super::{
     tables,
 };
 use crate::{
-    cidr::{Cidr, Family, parse_cidr, parse_ip},
-    problem::Problem,
-    text::{json, scalar},
+    cidr::{Cidr, Family, Flaw, parse_cidr, parse_ip},
+    problem::{Problem, Problems},
+    text::{Wrong, json_objects, json_objects_in_part, optional, scalar},
+    words::{column_of, is_json_list, is_prompt},
 };
 
 /// Reads routes of either family from `ip -j route`, `ip route`, `route -n`, `netstat -rn`,
 /// `/proc/net/route` or `/proc/net/ipv6_route`, with what was not understood.
 pub fn parse_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
-    match () {
-        () if is_json_list(text) => json_routes(text),
-        () if tables::is_table(text) => tables::parse(text),
-        () => text_routes(text),
+    if tables::is_table(text) {
+        return tables::parse(text);
     }
-}
-
-/// A list of objects; a pasted prompt may start with a bracket too: `[root@node1 ~]#`.
-fn is_json_list(text: &str) -> bool {
-    let inside = text.trim_start().strip_prefix('[').map(str::trim_start);
-    inside.is_some_and(|inside| inside.is_empty() || inside.starts_with(['{', ']']))
-}
-
-fn json_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
-    let mut routes = Vec::new();
-    let mut errors = Vec::new();
+    let mut problems = Problems::default();
     // `ip -4 -j route; ip -6 -j route` in one file is two lists, one after the other
-    for list in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        match list {
-            Ok(Value::Array(items)) => {
-                for item in items {
-                    let line = routes.len() + errors.len() + 1;
-                    match json_route(&item, line) {
-                        Ok(route) => routes.push(route),
-                        Err(reason) => errors.push(Problem::of_line(line, &item.to_string(), reason)),
-                    }
-                }
-            }
-            Ok(other) => errors.push(Problem::of_line(1, &other.to_string(), "not a list of routes")),
-            Err(error) => {
-                errors.push(Problem::of_line(error.line(), "", format!("not valid JSON: {error}")));
-                break;
-            }
-        }
-    }
-    (routes, errors)
+    let routes = if is_json_list(text) {
+        json_objects(text, &mut problems, json_route)
+    } else {
+        text_routes(text, &mut problems)
+    };
+    (routes, problems.into_vec())
 }
 
-fn json_route(item: &Value, line: usize) -> Result<Route, String> {
+const ADDRESS: &str = "an address";
+const DESTINATION: &str = "not a destination: a range such as 10.244.1.0/24 or fd00:244::/64, an address or `default`";
+const METRIC: &str = "a metric";
+const WEIGHT: &str = "a weight";
+
+fn json_route(item: &Value, line: usize) -> Result<Route, Wrong> {
     let text = |name: &str| scalar(item.get(name));
-    let source = address(&text("prefsrc"));
-    let hop = |value: &Value| NextHop {
-        via: address(&scalar(value.get("gateway"))).or_else(|| address(&scalar(value.pointer("/via/host")))),
-        dev: Some(scalar(value.get("dev"))).filter(|dev| !dev.is_empty()),
-        weight: value.get("weight").and_then(Value::as_u64).and_then(|w| u32::try_from(w).ok()),
-        attributes: if std::ptr::eq(value, item) { Vec::new() } else { json_attributes(value) },
+    let source = json_address(item.get("prefsrc"))?;
+    let hop = |value: &Value| {
+        let via = json_address(value.get("gateway"))?;
+        Ok::<_, Wrong>(NextHop {
+            via: if via.is_some() { via } else { json_address(value.pointer("/via/host"))? },
+            dev: Some(scalar(value.get("dev"))).filter(|dev| !dev.is_empty()),
+            weight: optional(value.get("weight"), WEIGHT)?,
+            attributes: if std::ptr::eq(value, item) { Vec::new() } else { json_hop_attributes(value) },
+        })
     };
     let kind = RouteKind::named(&text("type")).unwrap_or_default();
     let next_hops: Vec<NextHop> = match item.get("nexthops").and_then(Value::as_array) {
-        Some(hops) => hops.iter().map(hop).collect(),
-        None => Some(hop(item)).filter(|h| h.via.is_some() || h.dev.is_some()).into_iter().collect(),
+        Some(hops) => hops.iter().map(hop).collect::<Result<_, _>>()?,
+        None => Some(hop(item)?).filter(|h| h.via.is_some() || h.dev.is_some()).into_iter().collect(),
     };
     // `pref` is printed for IPv6 routes only
     let v6 = item.get("pref").is_some();
@@ -76,22 +60,42 @@ fn json_route(item: &Value, line: usize) -> Result<Route, String> {
         // an IPv4 route may go through an IPv6 neighbour, which is then under `via`
         |ip| if item.get("via").is_some() { Family::V4 } else { Family::of(ip) },
     );
-    let table = text("table");
+    let (table, target) = (text("table"), text("dst"));
+    if target.is_empty() {
+        return Err((item.to_string(), "not a route: it has no `dst`".to_owned()));
+    }
     Ok(Route {
-        destination: destination(&text("dst"), family)?,
+        destination: destination(&target, family).map_err(|reason| (target, reason))?,
         kind,
         next_hops,
         protocol: text("protocol"),
         scope: text("scope"),
         table: if table.is_empty() { "main".to_owned() } else { table },
         source,
-        metric: item.get("metric").and_then(Value::as_u64).and_then(|m| u32::try_from(m).ok()),
-        flags: item.get("flags").and_then(Value::as_array).map_or_else(Vec::new, |flags| {
-            flags.iter().map(|flag| scalar(Some(flag))).filter(|flag| !flag.is_empty()).collect()
-        }),
+        metric: optional(item.get("metric"), METRIC)?,
+        flags: json_flags(item),
         attributes: json_attributes(item),
         line,
     })
+}
+
+fn json_address(value: Option<&Value>) -> Result<Option<IpAddr>, Wrong> {
+    let text = scalar(value);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse_ip(&text).map(|(ip, _)| Some(ip)).map_err(|_| (text, format!("not {ADDRESS}")))
+}
+
+fn json_flags(item: &Value) -> Vec<String> {
+    let flags = item.get("flags").and_then(Value::as_array).into_iter().flatten();
+    flags.map(|flag| scalar(Some(flag))).filter(|flag| !flag.is_empty()).collect()
+}
+
+/// A way out of several has no field for its flags.
+fn json_hop_attributes(item: &Value) -> Vec<(String, String)> {
+    let flags = json_flags(item).into_iter().map(|flag| (flag, String::new()));
+    json_attributes(item).into_iter().chain(flags).collect()
 }
 
 /// Keys that have a field of their own.
@@ -120,43 +124,60 @@ fn destination(text: &str, family: Family) -> Result<Cidr, String> {
     if matches!(text, "default" | "all") {
         return Cidr::covering(family.address(0), 0).ok_or_else(|| "no default route".to_owned());
     }
-    parse_cidr(text).map(|written| written.cidr).map_err(|error| error.to_string())
+    // the error's own words have the text in them, of any length
+    let written = parse_cidr(text).map_err(|_| DESTINATION.to_owned())?;
+    // a kernel has no such route, so what was meant is not known
+    if written.flaws.contains(&Flaw::HostBits) {
+        return Err(format!("bits behind its prefix are set; a kernel has {}", written.cidr));
+    }
+    Ok(written.cidr)
 }
 
-fn address(text: &str) -> Option<IpAddr> {
-    parse_ip(text).ok().map(|(ip, _)| ip)
+/// A word of a line, and what is wrong with it.
+type Bad<'a> = (&'a str, String);
+
+fn address(word: &str) -> Result<IpAddr, Bad<'_>> {
+    parse_ip(word).map(|(ip, _)| ip).map_err(|_| (word, format!("not {ADDRESS}")))
 }
 
-fn text_routes(text: &str) -> (Vec<Route>, Vec<Problem>) {
+fn text_routes(text: &str, problems: &mut Problems) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
-    let mut errors = Vec::new();
+    // whether the route above could be read; ways out of an unreadable one belong to none
+    let mut open = false;
     for (line, content) in (1..).zip(text.lines()) {
         let words: Vec<&str> = content.split_whitespace().collect();
         let Some(first) = words.first() else { continue };
-        if is_prompt(first) {
+        if is_prompt(content) || first.starts_with('#') {
             continue;
         }
+        let bad = |(word, reason): Bad<'_>| Problem::new(line, column_of(content, word), word, reason);
         if *first == "nexthop" {
-            match routes.last_mut() {
-                Some(route) => route.next_hops.push(hop_of(words.get(1..).unwrap_or_default())),
-                None => errors.push(Problem::of_line(line, content, "a nexthop without a route before it")),
+            match (hop_of(words.get(1..).unwrap_or_default()), routes.last_mut().filter(|_| open)) {
+                (Ok(hop), Some(route)) => route.next_hops.push(hop),
+                (Err(wrong), _) => problems.push(bad(wrong)),
+                (_, None) => problems.push(bad((first, "a nexthop without a route before it".to_owned()))),
             }
             continue;
         }
         match text_route(&words, line) {
-            Ok(route) => routes.push(route),
-            Err(reason) => errors.push(Problem::of_line(line, content, reason)),
+            Ok(route) => {
+                routes.push(route);
+                open = true;
+            }
+            Err(wrong) => {
+                open = false;
+                if crate::problem::is_failure(content) {
+                    problems.unknown(line, content, "");
+                } else {
+                    problems.push(bad(wrong));
+                }
+            }
         }
     }
-    (routes, errors)
+    routes
 }
 
-/// A pasted terminal has the command's own line in it.
-fn is_prompt(word: &str) -> bool {
-    word.starts_with(['$', '#', '[']) || word.contains('@')
-}
-
-fn text_route(words: &[&str], line: usize) -> Result<Route, String> {
+fn text_route<'a>(words: &[&'a str], line: usize) -> Result<Route, Bad<'a>> {
     let (kind, rest) = match words.split_first() {
         Some((first, rest)) => match RouteKind::named(first) {
             Some(kind) => (kind, rest),
@@ -164,34 +185,41 @@ fn text_route(words: &[&str], line: usize) -> Result<Route, String> {
         },
         None => (RouteKind::Unicast, words),
     };
-    let target = rest.first().copied().unwrap_or_default();
+    let last = words.last().copied().unwrap_or_default();
+    let Some(target) = rest.first().copied() else {
+        return Err((last, "no destination follows".to_owned()));
+    };
     let options = rest.get(1..).unwrap_or_default();
     let multipath = options.iter().position(|word| *word == "nexthop");
     let (options, hops) = options.split_at(multipath.unwrap_or(options.len()));
     let options = Options::of(options);
-    let hop = options.hop();
-    let source = options.value("src").and_then(address);
+    let hop = options.hop()?;
+    let source = options.value("src").map(address).transpose()?;
     let v6 = options.value("pref").is_some();
-    let family = match hop.via.filter(|_| options.value("via") != Some("inet6")).or(source) {
+    let through_inet6 = options.words("via").is_some_and(|via| via.first() == Some(&"inet6"));
+    let family = match hop.via.filter(|_| !through_inet6).or(source) {
         Some(ip) => Family::of(ip),
         None if v6 => Family::V6,
         None => Family::V4,
     };
+    if hop.via.is_some() && hop.dev.is_none() {
+        return Err((last, "a neighbour without `dev`: the line is cut".to_owned()));
+    }
     let next_hops = if multipath.is_some() {
-        hops.split(|word| *word == "nexthop").skip(1).map(hop_of).collect()
+        hops.split(|word| *word == "nexthop").skip(1).map(hop_of).collect::<Result<_, _>>()?
     } else {
         Some(hop).filter(|hop| hop.via.is_some() || hop.dev.is_some()).into_iter().collect()
     };
     let text = |name: &str| options.value(name).unwrap_or_default().to_owned();
     Ok(Route {
-        destination: destination(target, family)?,
+        destination: destination(target, family).map_err(|reason| (target, reason))?,
         kind,
         next_hops,
         protocol: text("proto"),
         scope: text("scope"),
         table: options.value("table").unwrap_or("main").to_owned(),
         source,
-        metric: options.value("metric").and_then(|metric| metric.parse().ok()),
+        metric: options.number("metric", METRIC)?,
         flags: options.flags(),
         attributes: options.attributes(),
         line,
@@ -253,10 +281,10 @@ const OTHERS: &[&str] = &[
 ];
 
 /// The options of a route or a way out, each with its words.
-struct Options<'a>(Vec<(&'a str, &'a [&'a str])>);
+struct Options<'w, 'a>(Vec<(&'a str, &'w [&'a str])>);
 
-impl<'a> Options<'a> {
-    fn of(mut words: &'a [&'a str]) -> Self {
+impl<'w, 'a> Options<'w, 'a> {
+    fn of(mut words: &'w [&'a str]) -> Self {
         let is_name = |word: &&str| FIELDS.contains(word) || OTHERS.contains(word) || FLAGS.contains(word);
         let mut found = Vec::new();
         while let Some((name, rest)) = words.split_first() {
@@ -277,7 +305,7 @@ impl<'a> Options<'a> {
         Self(found)
     }
 
-    fn words(&self, name: &str) -> Option<&'a [&'a str]> {
+    fn words(&self, name: &str) -> Option<&'w [&'a str]> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, values)| *values)
     }
 
@@ -294,24 +322,31 @@ impl<'a> Options<'a> {
         others.map(|(name, values)| ((*name).to_owned(), values.join(" "))).collect()
     }
 
+    fn number(&self, name: &str, what: &str) -> Result<Option<u32>, Bad<'a>> {
+        let number = |word: &'a str| word.parse().map_err(|_| (word, format!("not {what}")));
+        self.value(name).map(number).transpose()
+    }
+
     /// The way out that they name.
-    fn hop(&self) -> NextHop {
+    fn hop(&self) -> Result<NextHop, Bad<'a>> {
         let via = match self.words("via") {
             Some(["inet" | "inet6", via, ..] | [via, ..]) => Some(*via),
             _ => None,
         };
-        NextHop {
-            via: via.and_then(address),
+        Ok(NextHop {
+            via: via.map(address).transpose()?,
             dev: self.value("dev").map(str::to_owned),
-            weight: self.value("weight").and_then(|weight| weight.parse().ok()),
+            weight: self.number("weight", WEIGHT)?,
             attributes: Vec::new(),
-        }
+        })
     }
 }
 
-fn hop_of(words: &[&str]) -> NextHop {
+/// A way out of several has no field for its flags.
+fn hop_of<'a>(words: &[&'a str]) -> Result<NextHop, Bad<'a>> {
     let options = Options::of(words);
-    NextHop { attributes: options.attributes(), ..options.hop() }
+    let flags = options.flags().into_iter().map(|flag| (flag, String::new()));
+    Ok(NextHop { attributes: options.attributes().into_iter().chain(flags).collect(), ..options.hop()? })
 }
 
 fn value_of<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
@@ -320,72 +355,72 @@ fn value_of<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
 
 /// Reads interfaces from `ip -j addr` or `ip addr`, with what was not understood.
 pub fn parse_addresses(text: &str) -> (Vec<Interface>, Vec<Problem>) {
-    if is_json_list(text) {
-        match json(text) {
-            Ok(value) => json_interfaces(&value),
-            Err(error) => (Vec::new(), vec![error]),
-        }
-    } else {
-        text_interfaces(text)
-    }
+    let mut problems = Problems::default();
+    let interfaces =
+        if is_json_list(text) { json_interfaces(text, &mut problems) } else { text_interfaces(text, &mut problems) };
+    (interfaces, problems.into_vec())
 }
 
-fn json_interfaces(value: &Value) -> (Vec<Interface>, Vec<Problem>) {
-    let mut interfaces = Vec::new();
-    let mut errors = Vec::new();
-    for item in value.as_array().into_iter().flatten() {
-        // the kernel's empty answers for other links are `{}`
+fn json_interfaces(text: &str, problems: &mut Problems) -> Vec<Interface> {
+    json_objects_in_part(text, problems, |item, _, wrong| {
         let name = scalar(item.get("ifname"));
         if name.is_empty() {
-            continue;
+            return Err((item.to_string(), "not a link: ifname".to_owned()));
         }
         let mut interface = Interface {
-            mtu: item.get("mtu").and_then(Value::as_u64).and_then(|mtu| u32::try_from(mtu).ok()),
+            mtu: optional(item.get("mtu"), "an MTU")?,
             up: item.get("flags").and_then(Value::as_array).is_some_and(|flags| flags.iter().any(|f| f == "UP")),
             link_type: scalar(item.get("link_type")),
             addresses: Vec::new(),
             name,
         };
         for info in item.get("addr_info").and_then(Value::as_array).into_iter().flatten() {
-            let local = scalar(info.get("local"));
+            let (local, length) = (scalar(info.get("local")), scalar(info.get("prefixlen")));
             if local.is_empty() {
                 continue;
             }
-            let length = info.get("prefixlen").and_then(Value::as_u64).and_then(|n| u8::try_from(n).ok());
-            match interface_address(&local, length, scalar(info.get("scope"))) {
+            match interface_address(&local, &length, scalar(info.get("scope"))) {
                 Some(address) => interface.addresses.push(address),
-                None => errors.push(Problem::of_line(1, &info.to_string(), format!("{}: no address", interface.name))),
+                None => wrong.push((format!("{local}/{length}"), format!("{}: {NO_ADDRESS}", interface.name))),
             }
         }
-        interfaces.push(interface);
-    }
-    (interfaces, errors)
+        Ok(interface)
+    })
 }
 
-fn interface_address(local: &str, length: Option<u8>, scope: String) -> Option<InterfaceAddress> {
-    let ip = address(local)?;
-    let network = Cidr::covering(ip, length.unwrap_or(Family::of(ip).bits()))?;
+const NO_ADDRESS: &str = "not an address with the length of its prefix";
+
+fn interface_address(local: &str, length: &str, scope: String) -> Option<InterfaceAddress> {
+    let (ip, _) = parse_ip(local).ok()?;
+    let length = if length.is_empty() { Family::of(ip).bits() } else { length.parse().ok()? };
+    let network = Cidr::covering(ip, length)?;
     Some(InterfaceAddress { ip, network, scope })
 }
 
-fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<Problem>) {
+fn text_interfaces(text: &str, problems: &mut Problems) -> Vec<Interface> {
     let mut interfaces: Vec<Interface> = Vec::new();
-    let mut errors = Vec::new();
     for (line, content) in (1..).zip(text.lines()) {
         let words: Vec<&str> = content.split_whitespace().collect();
         match words.as_slice() {
-            [index, name, rest @ ..] if is_index(index) => interfaces.push(Interface {
-                name: name.trim_end_matches(':').split('@').next().unwrap_or_default().to_owned(),
-                mtu: value_of(rest, "mtu").and_then(|mtu| mtu.parse().ok()),
-                up: rest.first().is_some_and(|flags| flags.trim_matches(['<', '>']).split(',').any(|f| f == "UP")),
-                ..Interface::default()
-            }),
+            [index, name, rest @ ..] if is_index(index) => {
+                let mtu = value_of(rest, "mtu");
+                interfaces.push(Interface {
+                    name: name.trim_end_matches(':').split('@').next().unwrap_or_default().to_owned(),
+                    mtu: mtu.and_then(|mtu| mtu.parse().ok()),
+                    up: rest.first().is_some_and(|flags| flags.trim_matches(['<', '>']).split(',').any(|f| f == "UP")),
+                    ..Interface::default()
+                });
+                if let Some(mtu) = mtu.filter(|mtu| mtu.parse::<u32>().is_err()) {
+                    problems.add(line, column_of(content, mtu), mtu, "not an MTU");
+                }
+            }
             [family, address, rest @ ..] if matches!(*family, "inet" | "inet6") => {
                 let (local, length) = address.split_once('/').unwrap_or((address, ""));
                 let scope = value_of(rest, "scope").unwrap_or_default().to_owned();
-                match (interfaces.last_mut(), interface_address(local, length.parse().ok(), scope)) {
+                match (interfaces.last_mut(), interface_address(local, length, scope)) {
                     (Some(interface), Some(address)) => interface.addresses.push(address),
-                    _ => errors.push(Problem::of_line(line, content, "no address of an interface")),
+                    (Some(_), None) => problems.add(line, column_of(content, address), address, NO_ADDRESS),
+                    (None, _) => problems.add(line, column_of(content, family), content, "an address before any link"),
                 }
             }
             [link, ..] if link.starts_with("link/") => {
@@ -393,10 +428,12 @@ fn text_interfaces(text: &str) -> (Vec<Interface>, Vec<Problem>) {
                     link.trim_start_matches("link/").clone_into(&mut interface.link_type);
                 }
             }
+            // what is neither a link nor indented below one
+            [..] if crate::problem::is_failure(content) => problems.unknown(line, content, ""),
             _ => {}
         }
     }
-    (interfaces, errors)
+    interfaces
 }
 
 fn is_index(word: &str) -> bool {
@@ -488,7 +525,7 @@ mod tests {
         assert_eq!(routes.len(), 1);
         assert_eq!(errors.iter().map(|e| e.line).collect::<Vec<_>>(), [3]);
         let (routes, errors) = parse_routes("[{\"dst\": \"10.0.0.0/8\"}, {\"dst\": ");
-        assert!(routes.is_empty() && errors.len() == 1, "a truncated list is an error, not a panic");
+        assert_eq!((routes.len(), errors.len()), (1, 1), "what stands before the cut stays");
     }
 
     #[test]

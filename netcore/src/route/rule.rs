@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::{
     cidr::{Cidr, parse_cidr},
-    problem::Problem,
-    text::scalar,
-    words::{Problems, Words, is_json_list, is_prompt},
+    problem::{Problem, Problems},
+    text::{Wrong, json_objects, optional, scalar},
+    words::{Words, is_json_list, is_prompt},
 };
 
 /// A policy rule.
@@ -43,20 +43,7 @@ pub fn parse_rules(text: &str) -> (Vec<Rule>, Vec<Problem>) {
     let mut rules = Vec::new();
     let mut problems = Problems::default();
     if is_json_list(text) {
-        for list in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-            match list {
-                Ok(value) => {
-                    for item in value.as_array().into_iter().flatten() {
-                        let line = rules.len() + 1;
-                        rules.extend(problems.ok(from_json(item, line)));
-                    }
-                }
-                Err(error) => {
-                    problems.push(Problem::new(error.line(), error.column(), "", format!("not valid JSON: {error}")));
-                    break;
-                }
-            }
-        }
+        rules = json_objects(text, &mut problems, from_json);
     } else {
         for (line, content) in (1..).zip(text.lines()) {
             if content.trim().is_empty() || is_prompt(content) {
@@ -140,9 +127,9 @@ fn from_text(mut words: Words<'_>) -> Result<Rule, Problem> {
 }
 
 #[expect(clippy::similar_names, reason = "mark and mask are the kernel's words")]
-fn from_json(item: &Value, line: usize) -> Result<Rule, Problem> {
+fn from_json(item: &Value, line: usize) -> Result<Rule, Wrong> {
     let text = |name: &str| Some(scalar(item.get(name))).filter(|text| !text.is_empty());
-    let bad = |what: &str| Problem::of_line(line, &item.to_string(), format!("not a rule: {what}"));
+    let bad = |what: &str| (text(what).unwrap_or_else(|| item.to_string()), format!("not a rule: {what}"));
     let end = |name: &str, length: &str| {
         let Some(address) = text(name) else { return Ok(None) };
         let whole = text(length).map_or_else(|| address.clone(), |length| format!("{address}/{length}"));
@@ -157,7 +144,7 @@ fn from_json(item: &Value, line: usize) -> Result<Rule, Problem> {
     };
     let others = item.as_object().into_iter().flatten().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
     Ok(Rule {
-        priority: text("priority").and_then(|n| n.parse().ok()).ok_or_else(|| bad("priority"))?,
+        priority: optional(item.get("priority"), "a priority")?.ok_or_else(|| bad("priority"))?,
         not: item.get("not").is_some(),
         from: end("src", "srclen")?,
         to: end("dst", "dstlen")?,
@@ -166,7 +153,7 @@ fn from_json(item: &Value, line: usize) -> Result<Rule, Problem> {
         oif: text("oif"),
         table: text("table"),
         action: text("action"),
-        suppress: text("suppress_prefixlen").and_then(|n| n.parse().ok()),
+        suppress: optional(item.get("suppress_prefixlen"), "a prefix length")?,
         others: others.map(|(name, value)| format!("{name} {}", scalar(Some(value)))).collect(),
         line,
     })

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::model::{NextHop, Route, RouteKind};
 use crate::{
     cidr::Cidr,
-    problem::Problem,
-    words::{Problems, Words, is_prompt},
+    problem::{Problem, Problems, is_failure},
+    words::{Words, is_prompt},
 };
 
 /// The columns of one of these tables.
@@ -68,7 +68,7 @@ pub(super) fn parse(text: &str) -> (Vec<Route>, Vec<Problem>) {
         };
         match route {
             Ok(route) => routes.extend(route),
-            Err(_) if crate::words::is_failure(content) => problems.unknown(line, content, ""),
+            Err(_) if is_failure(content) => problems.unknown(line, content, ""),
             Err(error) => problems.push(error),
         }
     }

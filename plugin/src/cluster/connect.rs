@@ -11,17 +11,18 @@ use kube::{
     client::{AuthError, ClientBuilder, ConfigExt},
     config::ExecConfig,
 };
+use netcore::report::ClusterInfo;
 use tower::buffer::BufferLayer;
 
 use super::{
-    About, Cluster, Endpoint, ReadError,
+    Cluster, Endpoint, ReadError,
     error::innermost,
     kubeconfig::{self, Environment, Settings},
     request::{JSON, Transport},
 };
 use crate::{
     args::{InputArgs, KubeArgs},
-    from::{self, recording::Cluster as Recorded},
+    from,
     record::{RecordError, Recorder, timestamp},
 };
 
@@ -171,7 +172,7 @@ impl Cluster {
             // Whoever may not ask for the version may still read the rest.
             Err(_) => None,
         };
-        cluster.about = About { context, server: Some(server), version };
+        cluster.about = ClusterInfo { context, server: Some(server), version, ..ClusterInfo::default() };
         cluster.recorded(input)
     }
 
@@ -187,8 +188,7 @@ impl Cluster {
         let namespace = kube.namespace.clone().unwrap_or_else(|| "default".to_owned());
         let mut cluster = Self::over(transport, namespace);
         if let Some(recording) = &snapshot.info().recording {
-            let Recorded { context, server, version, .. } = recording.cluster.clone();
-            cluster.about = About { context, server, version };
+            cluster.about = recording.cluster.clone();
         }
         cluster.snapshot = Some(snapshot);
         Ok(cluster)
@@ -201,8 +201,7 @@ impl Cluster {
         let program = program.as_deref().and_then(Path::file_stem).map(|name| name.to_string_lossy().into_owned());
         let writer = format!("{} {}", program.unwrap_or_default(), env!("CARGO_PKG_VERSION"));
         let mut recorder = Recorder::create(folder, writer.trim())?;
-        let About { context, server, version } = self.about.clone();
-        recorder.cluster(|cluster| *cluster = Recorded { context, server, version, ..Recorded::default() });
+        recorder.cluster(|cluster| cluster.clone_from(&self.about));
         self.recorder.replace(Some(recorder));
         Ok(self)
     }
@@ -210,7 +209,7 @@ impl Cluster {
     pub(super) fn over(transport: Transport, namespace: String) -> Self {
         Self {
             transport,
-            about: About::default(),
+            about: ClusterInfo::default(),
             endpoint: None,
             namespace,
             groups: tokio::sync::OnceCell::new(),

@@ -1,5 +1,6 @@
 //! The cluster, live or read from files: everything through one client.
 
+mod apply;
 mod connect;
 mod discovery;
 mod error;
@@ -17,8 +18,12 @@ use std::{
 };
 
 use http::Method;
-use netcore::cluster::Resource;
+use netcore::{
+    cluster::Resource,
+    report::{ClusterInfo, Window},
+};
 
+pub use apply::Keep;
 pub use connect::ConnectError;
 pub use error::ReadError;
 pub(crate) use error::{innermost, plain_words};
@@ -26,10 +31,7 @@ pub use list::Selection;
 pub use request::Trace;
 
 use crate::{
-    from::{
-        self, Snapshot,
-        recording::{SERVING_CERTIFICATE, Window},
-    },
+    from::{self, Snapshot, recording::SERVING_CERTIFICATE},
     record::{RecordError, Recorder, timestamp},
 };
 use discovery::Groups;
@@ -41,7 +43,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A cluster that can be read.
 pub struct Cluster {
     transport: Transport,
-    about: About,
+    about: ClusterInfo,
     endpoint: Option<Endpoint>,
     namespace: String,
     groups: tokio::sync::OnceCell<Groups>,
@@ -49,17 +51,6 @@ pub struct Cluster {
     recorder: RefCell<Option<Recorder>>,
     /// When reading began, RFC 3339.
     started: String,
-}
-
-/// Which cluster it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
-    /// The kubeconfig context.
-    pub context: Option<String>,
-    /// The API server's URL.
-    pub server: Option<String>,
-    /// The API server's `gitVersion`.
-    pub version: Option<String>,
 }
 
 /// Where the API server's own TLS handshake is to be had.
@@ -79,8 +70,8 @@ impl Cluster {
         &self.transport.client
     }
 
-    /// Which cluster it is.
-    pub fn about(&self) -> &About {
+    /// Which cluster it is, as far as connecting to it or opening the recording tells.
+    pub fn about(&self) -> &ClusterInfo {
         &self.about
     }
 
@@ -236,7 +227,7 @@ impl Cluster {
     pub fn finish(&self) -> Result<Window, RecordError> {
         let window = match &self.snapshot {
             Some(snapshot) => snapshot.info().recording.as_ref().map(|r| r.window.clone()).unwrap_or_default(),
-            None => Window { start: self.started.clone(), end: timestamp(SystemTime::now()) },
+            None => Window { start: Some(self.started.clone()), end: Some(timestamp(SystemTime::now())) },
         };
         match self.recorder.take() {
             Some(recorder) => recorder.finish(window.clone()).map(|()| window),
@@ -279,7 +270,7 @@ impl Cluster {
 }
 
 /// Percent-encodes one segment of a path, or a value of a query.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     use std::fmt::Write as _;
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -11,6 +11,8 @@ use super::error::ReadError;
 
 /// Plain JSON.
 pub(super) const JSON: &str = "application/json";
+/// A patch that is merged into an object.
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 /// Protobuf where the server has it.
 pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf,application/json";
 
@@ -72,12 +74,24 @@ impl Transport {
         self.send(Method::GET, path, accept, Bytes::new()).await
     }
 
-    /// Any request; answers other than 2xx are errors.
+    /// Any request whose body is plain JSON; answers other than 2xx are errors.
     pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
         accept: &str,
+        body: Bytes,
+    ) -> Result<Answer, ReadError> {
+        self.send_as(method, path, accept, JSON, body).await
+    }
+
+    /// The same with a body of this kind.
+    pub(super) async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        kind: &'static str,
         body: Bytes,
     ) -> Result<Answer, ReadError> {
         let limits = Limits {
@@ -87,7 +101,7 @@ impl Transport {
         };
         let mut tries = 0;
         loop {
-            let request = request(&method, path, accept, &body)?;
+            let request = request(&method, path, accept, kind, &body)?;
             let response =
                 limits.wait(self.client.send(request)).await?.map_err(|error| ReadError::connection(&error))?;
             let code = response.status();
@@ -156,10 +170,16 @@ fn broken(error: &kube::Error) -> String {
     if early.iter().any(|part| text.contains(part)) { "connection closed".to_owned() } else { text }
 }
 
-fn request(method: &Method, path: &str, accept: &str, body: &Bytes) -> Result<Request<Body>, ReadError> {
+fn request(
+    method: &Method,
+    path: &str,
+    accept: &str,
+    kind: &'static str,
+    body: &Bytes,
+) -> Result<Request<Body>, ReadError> {
     let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept);
     if !body.is_empty() {
-        request = request.header(header::CONTENT_TYPE, JSON);
+        request = request.header(header::CONTENT_TYPE, kind);
     }
     request
         .body(Body::from(body.to_vec()))

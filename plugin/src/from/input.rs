@@ -164,7 +164,11 @@ impl Intake {
         let Some(file) = files.iter().find(|file| self.store.name(**file) == name) else { return Ok(()) };
         let text = self.text(*file).map_err(|source| FromError::Io { name: name.clone(), source })?;
         let refuse = |what| FromError::Recording { name: name.clone(), what };
-        let recording: Recording = serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
+        let mut recording: Recording = serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))?;
+        // made ones have an empty text where there is no time
+        for time in [&mut recording.window.start, &mut recording.window.end] {
+            *time = time.take().filter(|time| !time.is_empty());
+        }
         if recording.version == 0 || recording.version > recording::VERSION {
             let what =
                 format!("version {} of the form is not known; {} and below are", recording.version, recording::VERSION);

@@ -20,6 +20,8 @@ mod yaml;
 
 use std::{collections::HashMap, io, sync::Arc};
 
+use netcore::finding::Unreadable;
+
 pub use excerpt::FILE_ANNOTATION;
 pub use nodes::NodeFile;
 pub use service::{INCOMPLETE, NOT_RECORDED};
@@ -162,6 +164,15 @@ impl Snapshot {
     /// What could not be read: half-written objects and files.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// The same, as reports list it.
+    pub fn unreadable(&self) -> impl Iterator<Item = Unreadable> {
+        self.problems.iter().map(|Problem { file, line, what }| Unreadable {
+            source: line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")),
+            node: None,
+            reason: what.clone(),
+        })
     }
 }
 

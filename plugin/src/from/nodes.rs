@@ -123,9 +123,12 @@ fn one_line(line: &str, file: &str) -> Option<Probe> {
         "#" if second == "HELP" && (third.starts_with("kubeproxy_") || file.contains("proxy-metrics")) => {
             Some(Probe::ProxyMetrics)
         }
-        "BIRD" => Some(Probe::BirdProtocols),
-        "0001" if second == "BIRD" => Some(Probe::BirdProtocols),
-        _ if first.eq_ignore_ascii_case("name") && second.eq_ignore_ascii_case("proto") => Some(Probe::BirdProtocols),
+        "BIRD" => Some(bird(file)),
+        "0001" if second == "BIRD" => Some(bird(file)),
+        _ if first.eq_ignore_ascii_case("name") && second.eq_ignore_ascii_case("proto") => Some(bird(file)),
+        // calicoctl node status
+        "Calico" if line.starts_with("Calico process is ") => Some(Probe::BirdProtocols),
+        "|" if line.starts_with("| PEER ADDRESS") => Some(Probe::BirdProtocols),
         "Module" if second == "Size" => Some(Probe::KernelModules),
         "default" if matches!(second, "via" | "dev" | "proto") => Some(Probe::Routes),
         "blackhole" | "unreachable" | "prohibit" | "throw" | "local" | "broadcast" | "multicast" | "anycast"
@@ -142,7 +145,7 @@ fn one_line(line: &str, file: &str) -> Option<Probe> {
         // `ifconfig`
         _ if first.ends_with(':') && second.starts_with("flags=") && second.contains('<') => Some(Probe::Addresses),
         _ if is_ipv6_route(line) => Some(Probe::Routes),
-        _ if is_bird_route(line) => Some(Probe::BirdProtocols),
+        _ if is_bird_route(line) => Some(bird(file)),
         _ if is_mac(first) && second == "dev" => Some(Probe::Fdb),
         _ if is_prefix(first) && matches!(second, "dev" | "via") => {
             if line.contains(" lladdr ") || line.ends_with("FAILED") {
@@ -208,6 +211,16 @@ fn iptables(line: &str, file: &str) -> Probe {
     }
 }
 
+/// Which of BIRD's answers it is: they are alike, and those of a recording are told by their names.
+fn bird(file: &str) -> Probe {
+    match file.split('.').next() {
+        Some("birdcl-route") => Probe::BirdRoutes,
+        Some("birdcl6-protocols") => Probe::Bird6Protocols,
+        Some("birdcl6-route") => Probe::Bird6Routes,
+        _ => Probe::BirdProtocols,
+    }
+}
+
 fn is_prefix(word: &str) -> bool {
     word.split('/').next().is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok())
 }
@@ -237,7 +250,8 @@ fn by_name(file: &str) -> Option<Probe> {
         "configz" | "kubelet-configz" | "kube-proxy-configz" => Probe::Configz,
         "cni-conf" => Probe::CniConf,
         "subnet" if file.starts_with("subnet.env") => Probe::FlannelSubnetEnv,
-        "birdcl-protocols" | "birdcl" | "birdc" | "birdcl-route" => Probe::BirdProtocols,
+        "birdcl-protocols" | "birdcl" | "birdc" => Probe::BirdProtocols,
+        "birdcl-route" | "birdcl6-protocols" | "birdcl6-route" => bird(file),
         "modules" | "lsmod" => Probe::KernelModules,
         "conntrack" | "nf_conntrack" | "conntrack-list" => Probe::Conntrack,
         "ip-neigh" => Probe::Neighbours,

@@ -9,6 +9,7 @@
 
 use std::fmt::Write as _;
 
+use netcore::report::{ClusterInfo, Window};
 use serde::{Deserialize, Serialize};
 
 /// The name of the file that makes a folder a recording.
@@ -32,41 +33,13 @@ pub struct Recording {
     /// When it was read.
     pub window: Window,
     /// Where it was read.
-    pub cluster: Cluster,
+    pub cluster: ClusterInfo,
     /// Collections that were listed to their end, as the paths that `selection` gives.
     pub lists: Vec<String>,
     /// Answers that were not 200, in the order in which they came.
     pub answers: Vec<Answer>,
     /// Node files that could not be read.
     pub nodes: Vec<NodeAnswer>,
-}
-
-/// The window in which a recording was read, RFC 3339 in UTC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct Window {
-    /// The first request.
-    pub start: String,
-    /// The last answer.
-    pub end: String,
-}
-
-/// What is known of the cluster besides its objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct Cluster {
-    /// The kubeconfig context.
-    pub context: Option<String>,
-    /// The server's URL.
-    pub server: Option<String>,
-    /// `v1.36.2`.
-    pub version: Option<String>,
-    /// Uid of the namespace `kube-system`.
-    pub uid: Option<String>,
-    /// `kubeadm`, `k3s`, …
-    pub distribution: Option<String>,
 }
 
 /// One answer that was not 200.
@@ -217,7 +190,7 @@ mod tests {
     fn a_recording_written_by_a_newer_program_still_reads() {
         let recording: Recording =
             serde_json::from_str(r#"{"version":1,"window":{"start":"2026-01-01T00:00:00Z"},"novelty":true}"#).unwrap();
-        assert_eq!(recording.window.start, "2026-01-01T00:00:00Z");
+        assert_eq!(recording.window, Window { start: Some("2026-01-01T00:00:00Z".to_owned()), end: None });
         assert!(recording.answers.is_empty());
     }
 }

@@ -232,6 +232,35 @@ impl<'a> NodeReader<'a> {
         })
     }
 
+    /// Reads one node through this pod of it (JSON) and no other, whatever the flags say: for somebody
+    /// who has just seen the pod come up.
+    ///
+    /// # Errors
+    /// In words, where the text is no pod.
+    pub fn of_pod(
+        cluster: &'a Cluster,
+        input: &'a InputArgs,
+        say: &'a Say,
+        node: &str,
+        pod: &[u8],
+    ) -> Result<Self, String> {
+        let seats = seat::seats(pod).map_err(|error| error.to_string())?.map(|(_, seats)| seats).unwrap_or_default();
+        Ok(Self {
+            cluster,
+            input,
+            say,
+            chosen: Chosen::Named(BTreeSet::from([node.to_owned()])),
+            targets: Ok(vec![Target::named(node)]),
+            how: How::Live { here: Here::Nothing, away: Away::Exec },
+            here: Identity::of_this_host(),
+            unasked: Unasked::All,
+            agents: OnceCell::new_with(Some(Ok(HashMap::from([(node.to_owned(), seats)])))),
+            debug: OnceCell::new(),
+            shared: Shared::default(),
+            interrupted: Cell::new(false),
+        })
+    }
+
     /// Which nodes the run is about.
     pub fn chosen(&self) -> &Chosen {
         &self.chosen

@@ -68,7 +68,7 @@ impl NodeReader<'_> {
         let (here, away) = match (&self.how, self.cluster.snapshot()) {
             (How::Live { here, away }, _) => (here, *away),
             (How::Snapshot, Some(snapshot)) => {
-                snapshot::answers(snapshot, &self.chosen, probes, &mut hand);
+                snapshot::answers(snapshot, &self.chosen, probes, self.say, &mut hand);
                 return Ok(());
             }
             (How::Snapshot, None) => return Ok(()),

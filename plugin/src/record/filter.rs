@@ -26,6 +26,7 @@ const ANNOTATIONS: &[&str] = &[
     "kubeadm.alpha.kubernetes.io/",
     "kubectl-net/",
     "kubernetes.io/config.source",
+    "kubernetes.io/psp",
     "meta.helm.sh/release-name",
     "network.cilium.io/",
     "networking.gke.io/",
@@ -44,6 +45,7 @@ const CONFIG: &[&str] = &[
     "antrea-cni.conflist",
     "antrea-controller.conf",
     "calico_backend",
+    "cluster_type",
     "cluster-id",
     "cluster-name",
     "cluster-pool-",
@@ -54,10 +56,12 @@ const CONFIG: &[&str] = &[
     "config",
     "config.conf",
     "datapath-mode",
+    "enable-bpf-masquerade",
     "enable-ipv4",
     "enable-ipv4-",
     "enable-ipv6",
     "enable-ipv6-",
+    "enable-wireguard",
     "ip-masq-agent",
     "ip-masq-agent-reconciled",
     "ipam",
@@ -82,8 +86,10 @@ const CONFIG: &[&str] = &[
 /// Words that make an entry a network's configuration, whatever its key.
 const CONTENT: &[&str] = &["KubeProxyConfiguration", "nonMasqueradeCIDRs", "podSubnet:", "serviceSubnet:"];
 
-/// Variables that carry a range.
+/// Variables that carry a range, or say how a network plugin works.
 const VARIABLES: &[&str] = &[
+    "AWS_VPC_ENI_MTU",
+    "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG",
     "CALICO_IPV4POOL_BLOCK_SIZE",
     "CALICO_IPV4POOL_CIDR",
     "CALICO_IPV4POOL_IPIP",
@@ -91,10 +97,18 @@ const VARIABLES: &[&str] = &[
     "CALICO_IPV6POOL_BLOCK_SIZE",
     "CALICO_IPV6POOL_CIDR",
     "CALICO_IPV6POOL_VXLAN",
+    "CALICO_NETWORKING_BACKEND",
+    "CLUSTER_TYPE",
+    "ENABLE_POD_ENI",
+    "ENABLE_PREFIX_DELEGATION",
+    "FELIX_BPFENABLED",
+    "FELIX_IPTABLESBACKEND",
+    "FELIX_NFTABLESMODE",
     "IP6_AUTODETECTION_METHOD",
     "IPALLOC_RANGE",
     "IP_AUTODETECTION_METHOD",
     "POD_SUBNET",
+    "WEAVE_MTU",
 ];
 
 /// Programs of the cluster itself, whose arguments say what it does.
@@ -215,6 +229,8 @@ fn fields(resource: &Resource) -> Option<&'static [&'static str]> {
             &["reason", "message", "type", "count", "involvedObject", "firstTimestamp", "lastTimestamp", "eventTime"]
         }
         "ConfigMap" => &["data", "immutable"],
+        "ClusterRole" | "Role" => &["rules"],
+        "ClusterRoleBinding" | "RoleBinding" => &["roleRef"],
         "EndpointSlice" => &["addressType", "endpoints", "ports"],
         "ServiceCIDR" | "IPAddress" => &["spec", "status"],
         "Installation" => &[
@@ -227,6 +243,7 @@ fn fields(resource: &Resource) -> Option<&'static [&'static str]> {
             "status.computed.cni",
             "status.computed.kubernetesProvider",
             "status.computed.serviceCIDRs",
+            "status.calicoVersion",
             "status.computed.variant",
             "status.conditions",
             "status.mtu",
@@ -431,7 +448,12 @@ const METRICS: [&str; 2] = ["kube_apiserver_clusterip_allocator_", "kube_apiserv
 pub(super) fn probe(probe: Probe, text: &str) -> std::borrow::Cow<'_, str> {
     match probe {
         // Configuration files, in which anything may stand; the rest is the kernel's own.
-        Probe::Configz | Probe::CniConf | Probe::BirdProtocols => mask::text(text),
+        Probe::Configz
+        | Probe::CniConf
+        | Probe::BirdProtocols
+        | Probe::BirdRoutes
+        | Probe::Bird6Protocols
+        | Probe::Bird6Routes => mask::text(text),
         Probe::ProxyMetrics => {
             let kept = |line: &&str| line.contains("kubeproxy_") || line.starts_with("kubernetes_build_info");
             text.split_inclusive('\n').filter(kept).collect::<String>().into()

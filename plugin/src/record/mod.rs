@@ -14,9 +14,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use netcore::{cluster::Resource, probe::Probe};
+use netcore::{
+    cluster::Resource,
+    probe::Probe,
+    report::{ClusterInfo, Window},
+};
 
-use crate::from::recording::{self, Answer, Cluster, FILE, NodeAnswer, Recording, Unread, VERSION};
+use crate::from::recording::{self, Answer, FILE, NodeAnswer, Recording, Unread, VERSION};
 use lists::ListFile;
 
 /// Folders of a recording, which a new one replaces.
@@ -86,7 +90,7 @@ impl Recorder {
             recording: Recording {
                 version: VERSION,
                 writer: writer.to_owned(),
-                window: recording::Window { start: now.clone(), end: now },
+                window: Window { start: Some(now.clone()), end: Some(now) },
                 ..Recording::default()
             },
             lists: BTreeMap::new(),
@@ -101,7 +105,7 @@ impl Recorder {
     }
 
     /// Which cluster it is, as far as it is known by now.
-    pub fn cluster(&mut self, change: impl FnOnce(&mut Cluster)) {
+    pub fn cluster(&mut self, change: impl FnOnce(&mut ClusterInfo)) {
         change(&mut self.recording.cluster);
         self.recording.cluster.server = self.recording.cluster.server.take().map(|server| mask::text(&server).into());
         self.write_recording();
@@ -163,7 +167,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The first write that failed since it began.
-    pub fn finish(mut self, window: recording::Window) -> Result<(), RecordError> {
+    pub fn finish(mut self, window: Window) -> Result<(), RecordError> {
         for list in self.lists.values_mut() {
             if let Err(error) = list.flush() {
                 self.failed.get_or_insert(RecordError::io(&list.path, &error));
@@ -212,7 +216,7 @@ impl Recorder {
     }
 
     fn write_recording(&mut self) {
-        self.recording.window.end = timestamp(SystemTime::now());
+        self.recording.window.end = Some(timestamp(SystemTime::now()));
         self.write_as_it_is();
     }
 
@@ -296,7 +300,7 @@ mod tests {
         recorder.node("../n2", Probe::FlannelSubnetEnv, "x");
         recorder.node_unread("n3", Probe::Routes, Unread::Unreadable, "timed out after 10s");
         recorder.cluster(|cluster| cluster.server = Some("https://me:PLANTED@h:1".to_owned()));
-        recorder.finish(recording::Window::default()).unwrap();
+        recorder.finish(Window::default()).unwrap();
 
         assert_eq!(read(folder.path(), "objects/core/pods.json")["items"].as_array().unwrap().len(), 3000);
         assert_eq!(read(folder.path(), "objects/core/nodes.json")["items"].as_array().unwrap().len(), 0);
@@ -322,8 +326,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = Recorder::create(folder.path(), "test 0").unwrap();
         recorder.raw("/flagz", "old");
-        recorder.finish(recording::Window::default()).unwrap();
-        Recorder::create(folder.path(), "test 0").unwrap().finish(recording::Window::default()).unwrap();
+        recorder.finish(Window::default()).unwrap();
+        Recorder::create(folder.path(), "test 0").unwrap().finish(Window::default()).unwrap();
         assert!(!folder.path().join("raw").exists());
     }
 
@@ -335,7 +339,7 @@ mod tests {
         recorder.raw("/flagz", "x");
         recorder.raw("/metrics", "x");
         assert!(
-            matches!(recorder.finish(recording::Window::default()), Err(RecordError::Io { path, .. }) if path.ends_with("raw/flagz"))
+            matches!(recorder.finish(Window::default()), Err(RecordError::Io { path, .. }) if path.ends_with("raw/flagz"))
         );
     }
 

@@ -64,7 +64,13 @@ pub fn proxymode() -> Assert {
     plugin("kubectl-proxymode")
 }
 
-fn plugin(name: &str) -> Assert {
+/// `kubectl-cni`, likewise.
+pub fn cni() -> Assert {
+    plugin("kubectl-cni")
+}
+
+/// A plugin by the name of its binary, likewise.
+pub fn plugin(name: &str) -> Assert {
     let mut command = Assert::new(binary(name));
     command.env_clear().env("HOME", "/nonexistent");
     for name in ["PATH", "LLVM_PROFILE_FILE"] {

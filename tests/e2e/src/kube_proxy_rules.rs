@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
+
 /// A chain's suffix as kube-proxy's look: sixteen letters of base 32.
 fn suffix(number: u64) -> String {
     let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x0123_4567_89AB_CDEF;
@@ -86,6 +88,33 @@ pub fn save(services: u32, endpoints: u32) -> String {
          {entry}-A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports; NOTE: this must be the last rule in this chain\" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n\
          {external_rules}{endpoint_rules}{service_rules}COMMIT\n# Completed on Mon Nov 23 03:39:41 2026\n"
     )
+}
+
+/// The Services that the rules of [`save`] are for, each with its EndpointSlice.
+pub fn objects(services: u32, endpoints: u32) -> impl Iterator<Item = (Value, Value)> {
+    (0..services).map(move |service| {
+        let (namespace, name) = (format!("team-{:02}", service % 40), format!("service-{service:05}"));
+        let ip = std::net::Ipv4Addr::from(0x0A60_0000 + service).to_string();
+        let outside = service % NODE_PORTS_OF.1 < NODE_PORTS_OF.0;
+        let mut port = json!({"name": "http", "port": 80, "protocol": "TCP"});
+        if outside {
+            port["nodePort"] = json!(20_000 + service);
+        }
+        let kind = if outside { "NodePort" } else { "ClusterIP" };
+        let ends: Vec<Value> = (0..endpoints)
+            .map(|endpoint| {
+                let pod = std::net::Ipv4Addr::from(0x0AF4_0000 + (service * endpoints + endpoint) % 0x3_FFFF);
+                json!({"addresses": [pod.to_string()], "conditions": {"ready": true}, "nodeName": "node-2"})
+            })
+            .collect();
+        (
+            json!({"metadata": {"namespace": namespace, "name": name},
+                "spec": {"type": kind, "clusterIP": ip, "clusterIPs": [ip], "ports": [port]}}),
+            json!({"metadata": {"namespace": namespace, "name": format!("{name}-x"),
+                    "labels": {"kubernetes.io/service-name": name}},
+                "addressType": "IPv4", "endpoints": ends, "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]}),
+        )
+    })
 }
 
 /// One in so many, in the kernel's steps of 2⁻³¹.

@@ -11,14 +11,18 @@ pub mod agents;
 mod binary;
 pub mod clusters;
 pub mod compare;
+pub mod corpus;
+mod files;
 mod http;
 pub mod kube_proxy_rules;
 pub mod lab;
 pub mod netns;
 pub mod real;
 pub mod schema;
+pub mod switching;
 
-pub use binary::{binary, find_program, netcidr, netcidr_at, proxymode};
+pub use binary::{binary, cni, find_program, netcidr, netcidr_at, plugin, proxymode};
+pub use files::FileServer;
 pub use http::{Answer, Http};
 
 use std::{

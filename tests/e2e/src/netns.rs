@@ -43,6 +43,7 @@ impl Namespace {
             let asks: &[&str] = match *tool {
                 "ipset" => &["ipset", "list", "-n"],
                 "nft" => &["nft", "list", "ruleset"],
+                other if other.ends_with("-restore") || other.ends_with("-save") => return None,
                 tables if tables.contains("tables") => &[tables, "-t", "filter", "-S"],
                 _ => return None,
             };

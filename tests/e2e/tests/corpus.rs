@@ -1,27 +1,15 @@
 //! Real dumps that the project may not carry: `NET_CORPUS` names a folder of them. Whatever is in
 //! there, the plugin answers or says what it could not read; it never falls over.
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test stops at once, with its reason, and says what it skips"
-)]
+#![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Output,
 };
 
 use e2e::{netcidr, report, stderr};
-
-fn corpus() -> Option<PathBuf> {
-    let folder = env::var_os("NET_CORPUS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: NET_CORPUS names no folder of real dumps");
-    }
-    folder
-}
 
 fn run(path: &Path, arguments: &[&str]) -> Output {
     let mut command = netcidr();
@@ -63,7 +51,7 @@ fn wrong(path: &Path, output: &Output) -> Option<String> {
 
 #[test]
 fn every_input_is_answered() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = e2e::corpus::folder() else { return };
     let mut all = Vec::new();
     inputs(&corpus, &mut all);
     assert!(!all.is_empty(), "{} holds nothing", corpus.display());
@@ -85,7 +73,7 @@ fn every_input_is_answered() {
 /// about it whether it is alone or not.
 #[test]
 fn every_file_is_read_or_named() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = e2e::corpus::folder() else { return };
     let mut folders = Vec::new();
     inputs(&corpus, &mut folders);
     let folders = folders.into_iter().filter(|folder| folder.is_dir() && *folder != corpus);

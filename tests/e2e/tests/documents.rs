@@ -2,7 +2,7 @@
 //! what is shown.
 //!
 //! Run is a fenced block whose first line is `cargo run -p kubectl-netcidr -- …` or
-//! `kubectl netcidr …` with `--from`, with or without `$ ` before it, of which either the rest is the
+//! `kubectl netcidr …` with `--from`, or that of another plugin, with or without `$ ` before it, of which either the rest is the
 //! output or the next fenced block, with nothing but blank lines between. A `…` alone in a line stands
 //! for any lines.
 #![expect(clippy::expect_used, reason = "a test stops at once, with its reason")]
@@ -12,12 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use e2e::{fixtures, netcidr, stdout};
+use e2e::{fixtures, plugin, stdout};
 
 /// A command and what it is said to print.
 #[derive(Debug, PartialEq)]
 struct Shown {
     line: usize,
+    /// `kubectl-netcidr`
+    binary: String,
     arguments: Vec<String>,
     output: String,
 }
@@ -49,17 +51,22 @@ fn fences(text: &str) -> Vec<Fence<'_>> {
     fences
 }
 
-/// The arguments of a command line of ours.
-fn arguments(line: &str) -> Option<Vec<String>> {
+/// The binary and the arguments of a command line of ours.
+fn command(line: &str) -> Option<(String, Vec<String>)> {
     let line = line.strip_prefix("$ ").unwrap_or(line).trim();
     let line = line.split_once(" #").map_or(line, |(command, _)| command);
-    let rest = ["cargo run -p kubectl-netcidr --", "cargo run -q -p kubectl-netcidr --", "kubectl netcidr"]
-        .iter()
-        .find_map(|start| line.strip_prefix(start))?;
+    let (plugin, rest) = ["netcidr", "proxymode", "cni"].into_iter().find_map(|plugin| {
+        let starts = [
+            format!("cargo run -p kubectl-{plugin} --"),
+            format!("cargo run -q -p kubectl-{plugin} --"),
+            format!("kubectl {plugin}"),
+        ];
+        starts.iter().find_map(|start| Some((plugin, line.strip_prefix(start)?)))
+    })?;
     // a pipe or a redirection is another program's output
     let plain = !rest.contains(['|', '>', '<', '&', ';']);
-    (plain && rest.contains("--from"))
-        .then(|| rest.split_whitespace().map(|word| word.replace(['\'', '"'], "")).collect())
+    let arguments = || rest.split_whitespace().map(|word| word.replace(['\'', '"'], "")).collect();
+    (plain && rest.contains("--from")).then(|| (format!("kubectl-{plugin}"), arguments()))
 }
 
 fn shown(text: &str) -> Vec<Shown> {
@@ -67,15 +74,15 @@ fn shown(text: &str) -> Vec<Shown> {
     let mut all = Vec::new();
     for (index, fence) in fences.iter().enumerate() {
         let Some((first, rest)) = fence.lines.split_first() else { continue };
-        let Some(arguments) = arguments(first) else { continue };
+        let Some((binary, arguments)) = command(first) else { continue };
         let output = if rest.is_empty() {
             fences.get(index + 1).filter(|next| next.follows).map(|next| next.lines.join("\n"))
         } else {
             // several commands in one block show no output
-            let commands = rest.iter().any(|line| line.starts_with("$ ") || self::arguments(line).is_some());
+            let commands = rest.iter().any(|line| line.starts_with("$ ") || command(line).is_some());
             (!commands).then(|| rest.join("\n"))
         };
-        all.extend(output.map(|output| Shown { line: fence.line, arguments, output }));
+        all.extend(output.map(|output| Shown { line: fence.line, binary, arguments, output }));
     }
     all
 }
@@ -100,6 +107,7 @@ fn documents(root: &Path) -> Vec<PathBuf> {
     };
     let mut all = of(root);
     all.extend(of(&root.join("docs")));
+    all.extend(of(&root.join("docs/by-hand")));
     all.sort();
     all
 }
@@ -110,13 +118,13 @@ fn what_documents_show_is_what_is_printed() {
     let mut wrong = Vec::new();
     for document in documents(&root) {
         let text = fs::read_to_string(&document).expect("a document");
-        for Shown { line, arguments, output } in shown(&text) {
-            let run = netcidr().current_dir(&root).args(&arguments).output().expect("the plugin runs");
+        for Shown { line, binary, arguments, output } in shown(&text) {
+            let run = plugin(&binary).current_dir(&root).args(&arguments).output().expect("the plugin runs");
             let printed = stdout(&run);
             let (expected, lines): (Vec<_>, Vec<_>) = (output.lines().collect(), printed.trim_end().lines().collect());
             if !matches(&expected, &lines) {
                 let name = document.file_name().expect("a name").to_string_lossy().into_owned();
-                wrong.push(format!("{name}:{line}: {arguments:?} prints\n{printed}\nshown is\n{output}"));
+                wrong.push(format!("{name}:{line}: {binary} {arguments:?} prints\n{printed}\nshown is\n{output}"));
             }
         }
     }
@@ -130,10 +138,16 @@ text\n```\nkubectl netcidr whois 10.0.0.1 --from dump  # who\n```\n\n```text\nAD
 and\n```console\n$ cargo run -p kubectl-netcidr -- --from dump\nROLE\n```\n\
 no output:\n```\nkubectl netcidr --from dump\n```\nwords\n```\nnot its output\n```\n\
 not ours:\n```\nkubectl netcidr --from dump | head\n```\n```\nx\n```\n\
-two:\n```\nkubectl netcidr --from dump\nkubectl netcidr check --from dump\n```\n";
-    let found: Vec<_> = shown(text).into_iter().map(|shown| (shown.arguments.join(" "), shown.output)).collect();
-    let pair = |arguments: &str, output: &str| (arguments.to_owned(), output.to_owned());
-    assert_eq!(found, [pair("whois 10.0.0.1 --from dump", "ADDRESS\nnobody"), pair("--from dump", "ROLE")]);
+two:\n```\nkubectl netcidr --from dump\nkubectl netcidr check --from dump\n```\n\
+another:\n```\nkubectl cni --from dump\nNODE\n```\n";
+    let found: Vec<_> = shown(text)
+        .into_iter()
+        .map(|shown| (format!("{} {}", shown.binary, shown.arguments.join(" ")), shown.output))
+        .collect();
+    let pair = |command: &str, output: &str| (command.to_owned(), output.to_owned());
+    let (whois, report, other) =
+        ("kubectl-netcidr whois 10.0.0.1 --from dump", "kubectl-netcidr --from dump", "kubectl-cni --from dump");
+    assert_eq!(found, [pair(whois, "ADDRESS\nnobody"), pair(report, "ROLE"), pair(other, "NODE")]);
     assert!(matches(&["a", "…", "d"], &["a", "b", "c", "d"]) && matches(&["a  "], &["a"]));
     assert!(!matches(&["a"], &["a", "b"]) && !matches(&["…", "x"], &["a"]));
 }

@@ -6,42 +6,15 @@
     reason = "a test stops at once, with its reason, and says what it skips"
 )]
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use e2e::netns::Dice;
+use e2e::{corpus::everything, netns::Dice};
 use netcore::{
     ipset,
     nft::{self, Object},
     problem::Problems,
 };
 use serde_json::Value as Json;
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("a file").path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
-/// The fixtures, and the corpus where there is one.
-fn everything() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    files(&e2e::fixtures(), &mut found);
-    match env::var_os("NET_CORPUS").filter(|folder| !folder.is_empty()) {
-        Some(folder) => files(Path::new(&folder), &mut found),
-        None => println!("skipped: NET_CORPUS names no folder of real dumps; the fixtures are read"),
-    }
-    found.sort();
-    found
-}
 
 /// What a file is: by its content, else by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -181,12 +181,38 @@ fn a_recording_prints_the_same() {
 }
 
 #[test]
-fn a_switch_is_refused_before_anything_is_asked() {
-    for arguments in [&["--set", "ipvs"][..], &["rollback"], &["cleanup", "--apply"]] {
+fn what_is_not_here_yet_says_so_before_anything_is_asked() {
+    let server = Server::start(clusters::kubeadm());
+    let output = live(&server, &["cleanup", "--apply"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""));
+    assert!(stderr(&output).contains("not here yet"), "{}", stderr(&output));
+    assert_eq!(server.paths(), [""; 0]);
+}
+
+#[test]
+fn a_switch_is_of_a_whole_live_cluster() {
+    for arguments in [
+        &["--set", "ipvs", "--node", "cp1"][..],
+        &["--set", "iptables", "--scheduler", "rr"],
+        &["--set", "iptables", "-o", "yaml"],
+        &["rollback", "-l", "a=b"],
+    ] {
         let server = Server::start(clusters::kubeadm());
         let output = live(&server, arguments);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{arguments:?}");
-        assert!(stderr(&output).contains("not here yet"), "{}", stderr(&output));
         assert_eq!(server.paths(), [""; 0], "{arguments:?}");
     }
+    for arguments in [&["--set", "ipvs"][..], &["rollback"]] {
+        assert_eq!(run("captures/cluster3-exec", arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_healthy_capture_has_nothing_to_clean() {
+    let output = run("captures/cluster3-exec", &["cleanup"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("nothing is left over on 3 nodes"), "{}", stdout(&output));
+    let found = report(&run("captures/cluster3-exec", &["cleanup", "-o", "json"]));
+    let running: Vec<&Value> = found["nodes"].as_array().into_iter().flatten().map(|node| &node["running"]).collect();
+    assert_eq!(running, ["iptables", "iptables", "ipvs"]);
 }

@@ -1,23 +1,10 @@
 //! Real dumps that the project may not carry: `NET_CORPUS` names a folder of them. Every file that looks
 //! like iptables is read and printed back byte for byte, or otherwise for one of a few named reasons.
-#![expect(clippy::expect_used, reason = "a test stops at once, with its reason, and says what it skips")]
 
-use std::{
-    collections::BTreeSet,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs};
 
+use e2e::corpus;
 use netcore::iptables::{NoteKind, Ruleset, listing};
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file")).collect();
-    entries.sort_by_key(fs::DirEntry::path);
-    for entry in entries {
-        let path = entry.path();
-        if path.is_dir() { files(&path, found) } else { found.push(path) }
-    }
-}
 
 /// What a file is, told by its lines.
 enum Kind {
@@ -144,12 +131,8 @@ fn the_forms_explain_what_they_name_and_nothing_else() {
 
 #[test]
 fn every_dump_is_read_and_printed_back() {
-    let Some(corpus) = env::var_os("NET_CORPUS").filter(|folder| !folder.is_empty()) else {
-        println!("skipped: NET_CORPUS names no folder of real dumps");
-        return;
-    };
-    let mut all = Vec::new();
-    files(Path::new(&corpus), &mut all);
+    let Some(corpus) = corpus::folder() else { return };
+    let all = corpus::files(&corpus);
     let (mut complaints, mut exact, mut other, mut listings, mut wrong) = (Vec::new(), 0, 0, 0, 0);
     let mut named_so = Vec::new();
     for path in &all {

@@ -1,12 +1,12 @@
 //! Hostile text and readers that go away.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
     process::{Command, Stdio},
 };
 
 use apiserver::Server;
-use e2e::{binary, clusters, find_program, netcidr_at, report};
+use e2e::{agents, binary, clusters, find_program, netcidr_at, report};
 use serde_json::json;
 
 /// Colours, moves the cursor, sets the title, reverses the reading order.
@@ -76,4 +76,48 @@ fn a_reader_that_goes_away_is_no_error() {
     child.stderr.take().expect("a pipe").read_to_string(&mut complaints).expect("text");
     child.wait().expect("it ends");
     assert!(!complaints.contains("panicked") && !complaints.to_lowercase().contains("broken pipe"), "{complaints}");
+}
+
+/// Debug pods are made for whoever confirms their number on a terminal, and for nobody else.
+#[test]
+fn the_number_of_debug_pods_is_confirmed() {
+    let Some(script) = find_program("script", "SCRIPT") else {
+        println!("skipped: no `script` of util-linux");
+        return;
+    };
+    let status = json!({"phase": "Running", "containerStatuses": [
+        {"name": "reader", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]});
+    for (answer, made) in [("n\n", 0), ("\n", 0), ("y\n", 2)] {
+        let status = status.clone();
+        let server = Server::start(agents::cluster(|_| None).admits(move |_| Ok(status.clone()))).allow_writes();
+        let line = format!(
+            "{} --kubeconfig {} nodes --node-access debug --allow-debug-pods --debug-image tools:v1",
+            binary("kubectl-netcidr").display(),
+            server.kubeconfig().display()
+        );
+        let mut child = Command::new(&script)
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script starts");
+        let mut shown = String::new();
+        let mut output = child.stdout.take().expect("a pipe");
+        let mut bytes = [0; 4096];
+        while !shown.contains("Go on?") {
+            let n = output.read(&mut bytes).expect("it is read");
+            assert!(n > 0, "it ended without asking: {shown}");
+            shown.push_str(&String::from_utf8_lossy(&bytes[..n]));
+        }
+        assert!(shown.contains("This makes short-lived pods on 2 nodes, in kube-system"), "{shown}");
+        assert!(server.pods_asked_for().is_empty(), "before the answer");
+        let mut input = child.stdin.take().expect("a pipe");
+        input.write_all(answer.as_bytes()).expect("it is answered");
+        output.read_to_string(&mut shown).expect("text");
+        drop(input);
+        let code = child.wait().expect("it ends").code();
+        assert_eq!((server.pods_asked_for().len(), server.pods_left().len()), (made, 0), "{answer:?}: {shown}");
+        assert_eq!(code, Some(if made == 0 { 2 } else { 0 }), "{answer:?}: {shown}");
+    }
 }

@@ -9,11 +9,13 @@ use std::{
 
 use netcore::{
     cluster::ReadStatus,
+    cni::{self, bgp::BgpReport, files::CniConfReport, report::CniReport},
     compare::CniCompareReport,
     finding::FindingDoc,
+    packet::report::PacketTrace,
     proxy::{
-        self, kernel::ProxyServiceList, preflight::PreflightReport, report::ProxyModeReport, schedulers::SchedulerList,
-        verify::ProxyVerifyReport,
+        self, cleanup::CleanupPlan, kernel::ProxyServiceList, preflight::PreflightReport, report::ProxyModeReport,
+        schedulers::SchedulerList, verify::ProxyVerifyReport,
     },
     ranges::{
         Facts, Want, checks,
@@ -65,18 +67,28 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Error> {
     let proxy = proxy::checks::ALL.iter().copied().flatten().map(|check| &check.doc);
     let before = proxy::preflight::ALL.iter().copied().flatten().map(|check| &check.doc);
     let proxy: Vec<&FindingDoc> = proxy.chain(before).chain(proxy::verify::DOCS).collect();
+    let network = cni::checks::ALL.iter().copied().flatten().map(|check| &check.doc);
+    let network: Vec<&FindingDoc> = network.chain(cni::checks::bgp::ALL.iter().map(|check| &check.doc)).collect();
+    let plugins = [("kubectl netcidr", cidr), ("kubectl proxymode", proxy), ("kubectl cni", network)];
     Ok(vec![
-        ("findings.md".into(), findings(&[("kubectl netcidr", cidr), ("kubectl proxymode", proxy)])),
+        ("findings.md".into(), findings(&plugins)),
+        ("rbac/cni.yaml".into(), CNI.to_owned()),
         ("rbac/proxymode.yaml".into(), PROXYMODE.to_owned()),
+        ("rbac/proxymode-switch.yaml".into(), PROXYMODE_SWITCH.to_owned()),
         ("rbac/netcidr.yaml".into(), netcidr_role()),
         ("rbac/nodes-exec.yaml".into(), NODES_EXEC.to_owned()),
         ("rbac/nodes-debug.yaml".into(), NODES_DEBUG.to_owned()),
         kind::<AddressList>("AddressList")?,
         kind::<AddressMap>("AddressMap")?,
+        kind::<BgpReport>("BgpReport")?,
         kind::<CidrReport>("CidrReport")?,
+        kind::<CleanupPlan>("CleanupPlan")?,
         kind::<CniCompareReport>("CniCompareReport")?,
+        kind::<CniConfReport>("CniConfReport")?,
+        kind::<CniReport>("CniReport")?,
         kind::<FreeRangeList>("FreeRangeList")?,
         kind::<NodeCidrList>("NodeCidrList")?,
+        kind::<PacketTrace>("PacketTrace")?,
         kind::<Plan>("Plan")?,
         kind::<PreflightReport>("PreflightReport")?,
         kind::<ProxyModeReport>("ProxyModeReport")?,
@@ -122,6 +134,92 @@ rules:
     resources: [networks]
     verbs: [list]
   - nonResourceURLs: [/apis, /version]
+    verbs: [get]
+";
+
+/// What `kubectl cni` reads of the API.
+const CNI: &str = "\
+# What `kubectl cni` reads of the API, beside kubectl-net-nodes-exec (nodes-exec.yaml) for the nodes
+# themselves. It works with less: what may not be read is listed as unreadable. ConfigMaps are read one by
+# one, by the names that the network plugins' pods mount. Roles and bindings are looked through for what is
+# left of PodSecurityPolicy, those of namespaces only where a network plugin's agent lives.
+#
+# Written by `cargo xtask docs`.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: kubectl-cni
+rules:
+  - apiGroups: [\"\"]
+    resources: [namespaces, nodes, pods, services]
+    verbs: [list]
+  - apiGroups: [\"\"]
+    resources: [configmaps, namespaces]
+    verbs: [get]
+  - apiGroups: [discovery.k8s.io]
+    resources: [endpointslices]
+    verbs: [list]
+  - apiGroups: [networking.k8s.io]
+    resources: [networkpolicies]
+    verbs: [list]
+  - apiGroups: [apps]
+    resources: [daemonsets, deployments]
+    verbs: [list]
+  - apiGroups: [rbac.authorization.k8s.io]
+    resources: [clusterrolebindings, clusterroles, rolebindings, roles]
+    verbs: [list]
+  - apiGroups: [policy]
+    resources: [podsecuritypolicies]
+    verbs: [list]
+  - apiGroups: [crd.projectcalico.org, projectcalico.org]
+    resources: [bgpconfigurations, bgppeers, blockaffinities, caliconodestatuses, clusterinformations, felixconfigurations,
+                globalnetworkpolicies, ippools, networkpolicies]
+    verbs: [list]
+  - apiGroups: [operator.tigera.io]
+    resources: [installations]
+    verbs: [list]
+  - apiGroups: [config.openshift.io, operator.openshift.io]
+    resources: [networks]
+    verbs: [list]
+  - nonResourceURLs: [/apis, /version]
+    verbs: [get]
+";
+
+/// What `kubectl proxymode --set` and `rollback` write.
+const PROXYMODE_SWITCH: &str = "\
+# What `kubectl proxymode --set` and `rollback` need in the namespace of kube-proxy's DaemonSet, beside
+# kubectl-proxymode (proxymode.yaml) and kubectl-net-nodes-exec (nodes-exec.yaml), which read: the ConfigMap
+# is patched and the backup made beside it, pods of kube-proxy are deleted one by one, and the Lease keeps
+# two people from changing the same cluster at once.
+#
+# Written by `cargo xtask docs`.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: kubectl-proxymode-switch
+  namespace: kube-system
+rules:
+  - apiGroups: [\"\"]
+    resources: [configmaps]
+    verbs: [get, list, create, patch]
+  - apiGroups: [\"\"]
+    resources: [pods]
+    verbs: [list, delete]
+  - apiGroups: [coordination.k8s.io]
+    resources: [leases]
+    verbs: [get, create, update]
+  - apiGroups: [apps]
+    resources: [daemonsets]
+    verbs: [get]
+---
+# Whether a node that does not come back is gone.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: kubectl-proxymode-switch-nodes
+rules:
+  - apiGroups: [\"\"]
+    resources: [nodes]
     verbs: [get]
 ";
 

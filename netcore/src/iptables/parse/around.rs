@@ -1,7 +1,10 @@
 //! What stands around the rules: headers, prompts, the messages of commands that failed.
 
 use super::super::model::Backend;
-use crate::cidr::Family;
+use crate::{
+    cidr::Family,
+    problem::{is_failure, message_of},
+};
 
 /// What a header says of the dump that follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,23 +42,12 @@ pub(super) fn is_prompt(content: &str) -> bool {
     })
 }
 
-const FAILURES: &[&str] = &[
-    "command not found",
-    "not found",
-    "ermission denied",
-    "No such file or directory",
-    "can't initialize",
-    "Cannot initialize",
-    "executable file not found",
-    "must be root",
-    "perhaps iptables or your kernel needs to be upgraded",
-    "error: ",
-];
-
 pub(super) fn is_command_error(content: &str) -> bool {
     let tool =
         ["iptables", "ip6tables", "xtables", "modprobe", "sudo", "sh:", "bash:", "OCI runtime", "exec ", "error"];
-    let short = content.get(..content.len().min(400)).unwrap_or(content);
-    FAILURES.iter().any(|said| short.contains(said))
-        || tool.iter().any(|name| short.starts_with(name) && short.contains(": "))
+    let said = ["not found", "perhaps iptables or your kernel needs to be upgraded", "error: "];
+    let message = message_of(content);
+    is_failure(content)
+        || said.iter().any(|said| message.contains(said))
+        || tool.iter().any(|name| message.starts_with(name) && message.contains(": "))
 }

@@ -13,7 +13,7 @@ use super::{
     text::{Span, Text, narrow},
     words::Targets,
 };
-use crate::problem::Problem;
+use crate::problem::FAILED;
 use around::{Header, first_word, header, is_command_error, is_prompt};
 pub(super) use line::read_counters;
 use line::{Line, is_counters};
@@ -29,8 +29,10 @@ impl Ruleset {
     pub fn parse_as(bytes: impl Into<Vec<u8>>, assumed: &Assumed) -> Self {
         let bytes = bytes.into();
         if bytes.len() >= (u32::MAX / 2) as usize {
-            let problem = Problem::new(1, 1, "", "over 2 GiB: no node has that many rules");
-            return Self { problems: vec![problem], ..Self::default() };
+            let mut set = Self::default();
+            set.unsorted.add(1, 1, "", "over 2 GiB: no node has that many rules");
+            set.problems = set.unsorted.clone().into_vec();
+            return set;
         }
         let mut reader =
             Reader { set: Self { text: Text::new(bytes), ..Self::default() }, assumed, ..Reader::new(assumed) };
@@ -111,7 +113,7 @@ impl<'a> Reader<'a> {
             self.note(whole_line, NoteKind::Prompt);
         } else if is_command_error(line.content) {
             self.note(whole_line, NoteKind::CommandError);
-            self.problem(line, 0, "", format!("the command failed: {}", line.content.trim_end()));
+            self.problem(line, 0, line.content, FAILED);
         } else if line.content.trim().is_empty() {
             self.note(whole_line, NoteKind::Blank);
         } else {
@@ -149,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     fn problem(&mut self, line: &Line<'_>, at: usize, token: &str, reason: impl Into<String>) {
-        self.set.problems.push(Problem::new(line.line, line.column(at), token, reason));
+        self.set.unsorted.add(line.line, line.column(at), token, reason);
     }
 
     fn damaged(&mut self, line: &Line<'_>, at: usize, token: &str, reason: &str) {

@@ -2,12 +2,11 @@
 
 use super::super::{
     chains::RecentGoals,
-    model::{DumpRecord, Goal, NoteKind, TableRecord},
+    model::{Declared, DumpRecord, Goal, NoteKind, TableRecord},
     text::{Span, narrow},
     words::Words,
 };
 use super::{Header, Line, Reader};
-use crate::problem::Problem;
 
 impl Reader<'_> {
     pub(super) fn table(&mut self, line: &Line<'_>, header: Option<Header<'_>>) {
@@ -29,6 +28,23 @@ impl Reader<'_> {
             }
             (None, Some(_)) => false,
         };
+        let of = |dump: &DumpRecord| (dump.family, dump.backend);
+        let own = match (header, self.set.dumps.last()) {
+            (Some(header), _) => Some((header.family.or(self.assumed.family), header.backend)),
+            (None, last) => last.map(of),
+        };
+        // the other family's or backend's dump in the same file is not the same again
+        let again = self
+            .set
+            .tables
+            .iter()
+            .rev()
+            .take(64)
+            .any(|table| line.get(table.name) == name && self.set.dumps.get(table.dump as usize).map(of) == own);
+        if again {
+            let reason = "the table stands here once more: two nodes' dumps, or two of one node, in one text";
+            self.problem(line, 0, name, reason);
+        }
         if repeated || differs {
             self.dump(line, header);
         }
@@ -96,13 +112,13 @@ impl Reader<'_> {
             }
         }
         self.recent = RecentGoals::default();
+        self.say_undeclared(index, line);
         let Some(table) = self.set.tables.get_mut(index as usize) else { return };
         table.chains.1 = narrow(self.set.chains.len());
         table.rules.1 = narrow(self.set.rules.len());
         if table.at.is_some() && !table.committed {
-            let name = line.get(table.name);
-            let reason = format!("table {name} has no COMMIT before this line: the text is cut");
-            self.set.problems.push(Problem::new(line.line, 1, "", reason));
+            let reason = "the table has no COMMIT before this line: the text is cut";
+            self.set.unsorted.add(line.line, 1, line.get(table.name), reason);
         }
         if table.shuffled {
             let (first, end) = table.rules;
@@ -124,6 +140,22 @@ impl Reader<'_> {
         }
     }
 
+    /// Chains that have rules and that nothing declares: once per table, for an excerpt has no other.
+    fn say_undeclared(&mut self, index: u32, line: &Line<'_>) {
+        let Some(table) = self.set.tables.get(index as usize) else { return };
+        let own = self.set.chains.get(table.chains.0 as usize..).unwrap_or_default();
+        let mut undeclared = own.iter().filter(|chain| chain.declared == Declared::Never);
+        let Some(first) = undeclared.next() else { return };
+        let reason = match undeclared.count() {
+            0 => "the chain has rules and no line declares it: an excerpt, or a part is missing".to_owned(),
+            more => format!(
+                "this chain and {more} more have rules and no line declares them: an excerpt, or a part is missing"
+            ),
+        };
+        let (at, name) = (first.line as usize, line.get(first.name));
+        self.set.unsorted.add(at, 1, name, reason);
+    }
+
     pub(super) fn end_of_text(&mut self, lines: usize, whole: &str) {
         let at = Line { whole, start: whole.len(), content: "", line: lines };
         let open = self.table.and_then(|table| self.set.tables.get(table as usize)).is_some_and(|t| t.at.is_some());
@@ -132,16 +164,13 @@ impl Reader<'_> {
             let completed =
                 self.set.notes.iter().any(|n| n.kind == NoteKind::Header && at.get(n.span).contains("Completed"));
             if completed {
-                self.set.problems.push(Problem::new(
-                    lines,
-                    1,
-                    "",
-                    "no `# Completed` follows the last `# Generated`: the text is cut",
-                ));
+                let reason = "no `# Completed` follows the last `# Generated`: the text is cut";
+                self.set.unsorted.add(lines, 1, "", reason);
             }
         }
         self.set.rules.shrink_to_fit();
         self.set.chains.shrink_to_fit();
+        self.set.problems = self.set.unsorted.clone().into_vec();
         self.set.problems.sort_by_key(|problem| problem.line);
     }
 }

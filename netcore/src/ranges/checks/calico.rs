@@ -8,6 +8,7 @@ use crate::{
     cidr::{Cidr, Count, Family, RangeSet},
     cluster::{ReadStatus, Resource, resources},
     finding::{FindingDoc, Severity},
+    probe::UNNAMED,
     ranges::{
         Facts,
         sources::{
@@ -169,7 +170,7 @@ fn leaked(facts: &Facts, findings: &mut Findings<'_>) {
         let (Some(ip), Some(pod)) = (block.address(allocation), allocation.pod) else { continue };
         if facts.pods.inside(&Cidr::host(ip)).is_empty() {
             by_pool.entry(pool_of(facts, &block.cidr)).or_default().add(|| {
-                let node = allocation.node.and_then(|node| calico.blocks.node_name(node)).unwrap_or("-");
+                let node = allocation.node.and_then(|node| calico.blocks.node_name(node)).unwrap_or(UNNAMED);
                 format!("ipamblock {}: {ip} of pod {} on node {node}", block.cidr, calico.blocks.pods.get(pod))
             });
         }
@@ -197,7 +198,7 @@ fn not_allocated(facts: &Facts, findings: &mut Findings<'_>) {
             continue;
         }
         by_pool.entry(pool_of(facts, &Cidr::host(address.ip))).or_default().add(|| {
-            let node = facts.pods.node_of(address).unwrap_or("-");
+            let node = facts.pods.node_of(address).unwrap_or(UNNAMED);
             format!("pod {}: {} on node {node}", facts.pods.names.get(address.pod), address.ip)
         });
     }
@@ -232,7 +233,7 @@ fn borrowed(facts: &Facts, findings: &mut Findings<'_>) {
         all += 1;
         if node != owner {
             found.add(|| {
-                let name = |index| calico.blocks.node_name(index).unwrap_or("-");
+                let name = |index| calico.blocks.node_name(index).unwrap_or(UNNAMED);
                 let ip = block.address(allocation).map(|ip| ip.to_string()).unwrap_or_default();
                 format!("ipamblock {} of node {}: {ip} is used on node {}", block.cidr, name(owner), name(node))
             });

@@ -19,6 +19,8 @@ mod services;
 #[cfg(test)]
 mod testing;
 
+use std::collections::BTreeMap;
+
 use super::Facts;
 use crate::{
     cluster::{ReadStatus, Resource},
@@ -65,6 +67,33 @@ impl<'a> Findings<'a> {
             evidence,
             remedy: self.doc.remedy.to_owned(),
         });
+    }
+
+    /// Findings of nodes, each with its message and evidence; what is said of several is said once:
+    /// `node-1, node-2, node-3 and 17 more nodes`.
+    pub(crate) fn add_of_nodes<'n>(
+        &mut self,
+        severity: Severity,
+        found: impl IntoIterator<Item = (&'n str, String, Vec<String>)>,
+    ) {
+        const NAMED: usize = 3;
+        const SHOWN: usize = 4;
+        let mut groups: BTreeMap<String, (Vec<&str>, Vec<String>)> = BTreeMap::new();
+        for (node, message, evidence) in found {
+            let group = groups.entry(message).or_default();
+            group.0.push(node);
+            if group.1.len() < SHOWN {
+                group.1.extend(evidence);
+            }
+        }
+        for (message, (nodes, evidence)) in groups {
+            let named = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+            let subject = match nodes.len() {
+                0..=NAMED => named,
+                many => format!("{named} and {} more nodes", many - NAMED),
+            };
+            self.add(severity, subject, message, evidence);
+        }
     }
 
     /// Says that the check could not be made, or only in part.

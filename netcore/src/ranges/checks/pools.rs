@@ -8,6 +8,7 @@ use crate::{
     cidr::{IpRange, RangeSet, overlaps},
     cluster::{ReadStatus, resources},
     finding::{FindingDoc, Severity},
+    probe::UNNAMED,
     ranges::{
         Facts, RangeFact, Role,
         sources::{
@@ -77,7 +78,7 @@ fn outside(facts: &Facts, findings: &mut Findings<'_>) {
             continue;
         }
         found.add(|| {
-            let node = facts.pods.node_of(address).unwrap_or("-");
+            let node = facts.pods.node_of(address).unwrap_or(UNNAMED);
             format!("pod {}: {} on node {node}", facts.pods.names.get(address.pod), address.ip)
         });
     }

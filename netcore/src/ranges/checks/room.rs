@@ -7,6 +7,7 @@ use crate::{
     cidr::{Cidr, Count, Family, capacity::at_least, overlaps},
     cluster::resources,
     finding::{FindingDoc, Severity},
+    probe::UNNAMED,
     ranges::{
         Facts,
         capacity::{ClusterRange, cluster_ranges, slots, usable},
@@ -303,7 +304,7 @@ fn duplicates(facts: &Facts, findings: &mut Findings<'_>) {
         }
         let mut who = Examples::default();
         for address in pair {
-            who.add(|| format!("pod {} on node {}", name(address), facts.pods.node_of(address).unwrap_or("-")));
+            who.add(|| format!("pod {} on node {}", name(address), facts.pods.node_of(address).unwrap_or(UNNAMED)));
         }
         let message = format!("{} pods have {}", names.len(), first.ip);
         findings.add(Severity::Error, first.ip.to_string(), message, who.into_evidence());

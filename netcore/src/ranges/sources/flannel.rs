@@ -146,13 +146,11 @@ fn take_config_map(map: &ConfigMap<'_>, facts: &mut Facts) {
 }
 
 fn take_subnet_env(node: Option<&str>, text: &str, file: &str, facts: &mut Facts) {
-    let (env, errors) = parse_subnet_env(text);
+    let (env, problems) = parse_subnet_env(text);
+    facts.unreadable.extend(Unreadable::lines(file, node, problems));
     let mut problem = |reason: String| {
         facts.unreadable.push(Unreadable { source: file.to_owned(), node: node.map(str::to_owned), reason });
     };
-    for error in &errors {
-        problem(error.to_string());
-    }
     let mut read = |fields: [(&Option<String>, &str, usize); 2]| -> Vec<Cidr> {
         let mut cidrs = Vec::new();
         for (value, name, line) in fields {

@@ -63,11 +63,16 @@ impl Source for Kernel {
     fn take(&self, given: Given<'_>, facts: &mut Facts) {
         match given {
             Given::Probe(node, Probe::IpvsTable, text, file) => take_servers(node, text, file, facts),
-            Given::Probe(_, Probe::NftRuleset, text, file) => {
-                keep(served::in_tables(&nft::parse(text.as_bytes())), file, facts);
+            // the text without -j has no more than names
+            Given::Probe(node, Probe::NftRuleset, text, file) if nft::is_json(text) => {
+                let rules = nft::parse(text.as_bytes());
+                keep(served::in_tables(&rules), file, facts);
+                facts.unreadable.extend(Unreadable::lines(file, node, rules.problems.into_vec()));
             }
-            Given::Probe(_, probe, text, file) if RULES.contains(&probe) => {
-                keep(served::in_rules(&iptables::Ruleset::parse(text)), file, facts);
+            Given::Probe(node, probe, text, file) if RULES.contains(&probe) => {
+                let rules = iptables::Ruleset::parse(text);
+                keep(served::in_rules(&rules), file, facts);
+                facts.unreadable.extend(Unreadable::lines(file, node, rules.problems().to_vec()));
             }
             _ => {}
         }
@@ -79,12 +84,8 @@ impl Source for Kernel {
 }
 
 fn take_servers(node: Option<&str>, text: &str, file: &str, facts: &mut Facts) {
-    let (table, errors) = ipvs::parse(text);
-    facts.unreadable.extend(errors.into_iter().map(|error| Unreadable {
-        source: file.to_owned(),
-        node: node.map(str::to_owned),
-        reason: error.to_string(),
-    }));
+    let (table, problems) = ipvs::parse(text);
+    facts.unreadable.extend(Unreadable::lines(file, node, problems));
     let known = &mut facts.known.kernel_services;
     if table.services.len() > known.count {
         known.count = table.services.len();

@@ -44,7 +44,7 @@ mod pods;
 mod routes;
 mod service_cidrs;
 mod services;
-mod workload;
+pub(crate) mod workload;
 
 pub use calico::Calico;
 pub use cilium::Cilium;

@@ -16,6 +16,8 @@ use crate::{
 pub struct NodeNetwork {
     /// Routes of all tables, each once, with the file that holds them.
     pub routes: Vec<Route>,
+    /// Whether some of the routes could not be read.
+    pub in_part: bool,
     /// The first file with routes.
     pub routes_file: String,
     /// Interfaces.
@@ -42,8 +44,10 @@ impl Source for Routes {
         match given {
             Given::Probe(node, Probe::Routes, text, file) => {
                 let (routes, errors) = parse_routes(text);
-                complain(node, file, &errors, facts);
+                let in_part = !errors.is_empty();
+                complain(node, file, errors, facts);
                 let known = network(node, facts);
+                known.in_part |= in_part;
                 if known.routes_file.is_empty() {
                     file.clone_into(&mut known.routes_file);
                 }
@@ -53,7 +57,7 @@ impl Source for Routes {
             }
             Given::Probe(node, Probe::Addresses, text, file) => {
                 let (interfaces, errors) = parse_addresses(text);
-                complain(node, file, &errors, facts);
+                complain(node, file, errors, facts);
                 let known = network(node, facts);
                 if known.interfaces.is_empty() {
                     known.interfaces = interfaces;
@@ -86,12 +90,8 @@ fn key(route: &Route) -> Key {
     (*destination, kind.clone(), table.clone(), next_hops.clone(), metric.unwrap_or(0))
 }
 
-fn complain(node: Option<&str>, file: &str, errors: &[Problem], facts: &mut Facts) {
-    facts.unreadable.extend(errors.iter().map(|error| Unreadable {
-        source: file.to_owned(),
-        node: node.map(str::to_owned),
-        reason: error.to_string(),
-    }));
+fn complain(node: Option<&str>, file: &str, errors: Vec<Problem>, facts: &mut Facts) {
+    facts.unreadable.extend(Unreadable::lines(file, node, errors));
 }
 
 /// The networks that nodes' own internal addresses lie in. A cloud's /32 says nothing about the
@@ -161,6 +161,7 @@ mod tests {
         let mut facts = Facts::default();
         Routes.take(Given::Probe(Some("n1"), Probe::Routes, "10.0.0.0/8 dev x\n10.0.0.0/99 dev x\n", "f"), &mut facts);
         assert_eq!(facts.unreadable[0].node.as_deref(), Some("n1"));
-        assert!(facts.unreadable[0].reason.starts_with("line 2: "));
+        let said = &facts.unreadable[0].reason;
+        assert!(said.starts_with("line 2, column 1: ") && said.ends_with(": `10.0.0.0/99`"), "{said}");
     }
 }

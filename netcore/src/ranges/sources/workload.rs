@@ -9,14 +9,14 @@ use crate::{
 };
 
 /// A DaemonSet or Deployment.
-pub(super) struct Workload<'a> {
+pub(crate) struct Workload<'a> {
     fields: Fields<'a>,
     containers: Vec<(String, &'a Value)>,
 }
 
 impl<'a> Workload<'a> {
     /// The workload, where the piece is one.
-    pub(super) fn of(given: Given<'a>) -> Option<Self> {
+    pub(crate) fn of(given: Given<'a>) -> Option<Self> {
         let Given::Object(resource, value) = given else { return None };
         let fields = Fields::of(word(resource)?, value);
         let mut containers = Vec::new();
@@ -30,22 +30,22 @@ impl<'a> Workload<'a> {
     }
 
     /// `daemonset kube-system/aws-node`.
-    pub(super) fn object(&self) -> &str {
+    pub(crate) fn object(&self) -> &str {
         self.fields.object()
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> &'a str {
+    pub(crate) fn name(&self) -> &'a str {
         self.fields.name()
     }
 
     /// Its namespace.
-    pub(super) fn namespace(&self) -> &'a str {
+    pub(crate) fn namespace(&self) -> &'a str {
         self.fields.namespace()
     }
 
     /// Whether a container's image is called `image`, whatever its registry, path and tag.
-    pub(super) fn runs(&self, image: &str) -> bool {
+    pub(crate) fn runs(&self, image: &str) -> bool {
         self.containers.iter().any(|(_, container)| {
             let last = text(container, "image").rsplit('/').next().unwrap_or_default();
             last.split([':', '@']).next() == Some(image)
@@ -53,7 +53,7 @@ impl<'a> Workload<'a> {
     }
 
     /// A variable of the environment that has a plain value.
-    pub(super) fn env(&self, name: &str) -> Option<(String, &'a str)> {
+    pub(crate) fn env(&self, name: &str) -> Option<(String, &'a str)> {
         self.containers.iter().find_map(|(container, value)| {
             let variables = value.get("env")?.as_array()?;
             let variable = variables.iter().find(|variable| text(variable, "name") == name)?;
@@ -62,7 +62,7 @@ impl<'a> Workload<'a> {
     }
 
     /// Every value of a flag, `--flag=value` or `--flag value`, also inside a shell command.
-    pub(super) fn flag(&self, name: &str) -> Vec<(String, &'a str)> {
+    pub(crate) fn flag(&self, name: &str) -> Vec<(String, &'a str)> {
         let mut values = Vec::new();
         for (container, value) in &self.containers {
             let words = ["command", "args"]
@@ -86,7 +86,7 @@ impl<'a> Workload<'a> {
     }
 
     /// The ConfigMaps that it mounts, projected ones included.
-    pub(super) fn config_maps(&self) -> Vec<&'a str> {
+    pub(crate) fn config_maps(&self) -> Vec<&'a str> {
         let volumes = self.fields.get("spec.template.spec.volumes").and_then(Value::as_array);
         let mut names = Vec::new();
         for volume in volumes.into_iter().flatten() {
@@ -99,7 +99,7 @@ impl<'a> Workload<'a> {
     }
 
     /// An origin in this workload.
-    pub(super) fn origin(&self, source: &'static str, confidence: Confidence, field: &str) -> Origin {
+    pub(crate) fn origin(&self, source: &'static str, confidence: Confidence, field: &str) -> Origin {
         self.fields.origin(source, confidence, field)
     }
 }
